@@ -1,0 +1,32 @@
+#pragma once
+// Decoder of `sut/<name>.conf`: YAML 1.2 (so JSON too) to a checked SutConf. A testflinger-agent conf is
+// accepted unchanged. Never throws; no file access. Threads: any.
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/ids.hpp"
+#include "core/sut_conf.hpp"
+
+#include <tl/expected.hpp>
+
+namespace sutfleet {
+
+/// One broken rule: where (1-based), which key, what was expected.
+struct ConfError {
+    int line = 0;
+    int column = 0;
+    std::string message;  ///< "'cpus': expected a number above 0, found 'many'"
+    bool operator==(const ConfError&) const = default;
+};
+
+/// `file:line:column: message`
+[[nodiscard]] std::string to_string(std::string_view file, const ConfError& error);
+
+inline constexpr std::size_t k_conf_limit = 256 * 1024;  ///< bytes; a larger conf is an error
+
+/// Every broken rule of the text, not only the first.
+tl::expected<SutConf, std::vector<ConfError>> decode_sut_conf(const SutName& name, std::string_view text);
+
+}  // namespace sutfleet

@@ -1,0 +1,29 @@
+#pragma once
+// Where an agent's things are inside its container: agreed between the supervisor, which delivers them, and
+// the agent's programs. Pure.
+
+#include <string_view>
+
+namespace sutfleet::agent_files {
+
+/// Our programs with their loader and libraries: one read-only volume per build, shared by all agents.
+inline constexpr std::string_view k_programs = "/opt/sutfleet";
+inline constexpr std::string_view k_agent_entry = "/opt/sutfleet/bin/agent-entry";
+inline constexpr std::string_view k_healthcheck = "/opt/sutfleet/bin/healthcheck";
+
+/// The conf volume, read-only. Each delivery is a new folder `.g<N>`; `.current` is a link to the newest;
+/// each companion `X` is a link `/sut/X -> .current/X`.
+inline constexpr std::string_view k_conf = "/sut";
+inline constexpr std::string_view k_current = ".current";
+inline constexpr std::string_view k_conf_current = "/sut/.current";
+/// In the current folder: what the agent runs by (JSON, see conf/agent_conf.hpp) and its broker password.
+inline constexpr std::string_view k_agent_conf = "agent.json";
+inline constexpr std::string_view k_credential = ".credential";
+
+/// The state volume, read-write: jobs and logs. Survives the container.
+inline constexpr std::string_view k_state = "/var/lib/sutfleet";
+/// A small tmpfs: the heartbeat.
+inline constexpr std::string_view k_run = "/run/sutfleet";
+inline constexpr std::string_view k_heartbeat = "heartbeat";
+
+}  // namespace sutfleet::agent_files

@@ -1,0 +1,86 @@
+#pragma once
+// One SUT's conf, checked: what `sut/<name>.conf` says, with every default filled in. Pure data; the YAML
+// decoder (conf/) makes it, the supervisor decides by it, the agent receives the part that it runs by.
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace sutfleet {
+
+/// A command: an argv, or one string for `/bin/sh -c`.
+struct Command {
+    std::vector<std::string> argv;  ///< never empty; {"/bin/sh", "-c", text} for a string
+    bool operator==(const Command&) const = default;
+};
+
+enum class RestartPolicy { always, on_failure, no };
+
+struct Timeouts {
+    std::chrono::milliseconds job{std::chrono::hours{4}};
+    std::chrono::milliseconds output{std::chrono::minutes{15}};  ///< silence, in the test phase
+    std::chrono::milliseconds stop{std::chrono::seconds{10}};    ///< TERM to KILL
+    std::optional<std::chrono::milliseconds> queue;              ///< none: wait for ever
+    bool operator==(const Timeouts&) const = default;
+};
+
+struct HealthRules {
+    std::chrono::milliseconds heartbeat{std::chrono::seconds{5}};
+    std::chrono::milliseconds max_age{std::chrono::seconds{20}};
+    std::optional<std::chrono::milliseconds> interval;  ///< of the engine's probe; none: auto
+    std::optional<std::chrono::milliseconds> silence;   ///< none: off
+    std::vector<std::string> unhealthy_on;              ///< regular expressions (RE2)
+    std::vector<std::string> clear_on;
+    bool restart_on_unhealthy = true;
+    bool operator==(const HealthRules&) const = default;
+};
+
+/// What the agent itself runs by: reloaded in place when it changes.
+struct AgentRules {
+    std::optional<Command> command;
+    RestartPolicy restart = RestartPolicy::on_failure;
+    std::vector<std::string> queues;
+    std::map<std::string, Command> phases;
+    Timeouts timeouts;
+    HealthRules health;
+    std::map<std::string, std::string> env;
+    bool operator==(const AgentRules&) const = default;
+};
+
+struct Mount {
+    std::string source;
+    std::string target;
+    bool writable = false;
+    bool operator==(const Mount&) const = default;
+};
+
+/// What shapes the container: a change recreates it.
+struct ContainerShape {
+    std::string image;                  ///< empty: the stack's
+    std::string context;                ///< empty: none
+    std::vector<Mount> mounts;
+    std::vector<std::string> devices;
+    std::string network;                ///< empty: the stack's
+    std::optional<std::int64_t> memory; ///< bytes
+    std::optional<double> cpus;
+    std::optional<std::int64_t> pids;
+    std::string user;                   ///< empty: the image's own
+    std::vector<std::string> cap_add;
+    bool operator==(const ContainerShape&) const = default;
+};
+
+struct SutConf {
+    std::string description;
+    std::map<std::string, std::string> labels;
+    bool enabled = true;
+    AgentRules agent;
+    ContainerShape container;
+    /// Keys that are valid but that this version does not act on, for a warning: "probes (line 12)".
+    std::vector<std::string> not_acted_on;
+    bool operator==(const SutConf&) const = default;
+};
+
+}  // namespace sutfleet

@@ -1,0 +1,15 @@
+#pragma once
+// Wall-clock times as text. Pure.
+
+#include <chrono>
+#include <string>
+
+namespace sutfleet {
+
+using WallTime = std::chrono::system_clock::time_point;
+using SteadyTime = std::chrono::steady_clock::time_point;
+
+/// RFC 3339, UTC, milliseconds: `2026-01-31T23:59:59.123Z`.
+[[nodiscard]] std::string format_rfc3339(WallTime time);
+
+}  // namespace sutfleet
