@@ -1,0 +1,33 @@
+#pragma once
+// Files as whole texts: bounded reads, atomic replacement, durable appends. Errors name the path. Threads: any.
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <sys/types.h>
+
+#include "core/result.hpp"
+#include "sys/fd.hpp"
+
+namespace sutfleet::sys {
+
+/// @return invalid_input when the file is larger than `limit` bytes or not a regular file.
+Result<std::string> read_file(const std::string& path, std::size_t limit);
+
+enum class Durability { fast, durable };  ///< durable: file and folder are fsynced before it returns
+
+/// Writes beside `path` and renames over it: a reader sees the old or the new text, never a half.
+Result<void> write_file_atomic(const std::string& path, std::string_view content, mode_t mode,
+                               Durability durability);
+
+/// Writes all of it, whatever write(2) returns in between.
+Result<void> write_all(int fd, std::string_view content);
+
+Result<void> sync_folder(const std::string& path);
+/// Like mkdir -p.
+Result<void> make_folders(const std::string& path, mode_t mode);
+/// The names in a folder, sorted, without "." and "..".
+Result<std::vector<std::string>> list_folder(const std::string& path);
+
+}  // namespace sutfleet::sys

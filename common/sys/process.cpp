@@ -1,0 +1,93 @@
+#include "sys/process.hpp"
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+#include <cerrno>
+#include <csignal>
+
+namespace sutfleet::sys {
+namespace {
+
+struct Actions {
+    posix_spawn_file_actions_t raw;
+    Actions() { posix_spawn_file_actions_init(&raw); }
+    Actions(const Actions&) = delete;
+    Actions& operator=(const Actions&) = delete;
+    ~Actions() { posix_spawn_file_actions_destroy(&raw); }
+
+    void give(int fd, int as, int null_flags) {
+        if (fd >= 0)
+            posix_spawn_file_actions_adddup2(&raw, fd, as);
+        else
+            posix_spawn_file_actions_addopen(&raw, as, "/dev/null", null_flags, 0);
+    }
+};
+
+struct Attributes {
+    posix_spawnattr_t raw;
+    Attributes() {
+        posix_spawnattr_init(&raw);
+        // The child starts with no signal blocked or ignored, whatever we did for ourselves.
+        sigset_t none, all;
+        sigemptyset(&none);
+        sigfillset(&all);
+        posix_spawnattr_setsigmask(&raw, &none);
+        posix_spawnattr_setsigdefault(&raw, &all);
+        posix_spawnattr_setflags(&raw, static_cast<short>(POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
+                                                          POSIX_SPAWN_SETSIGDEF));
+    }
+    Attributes(const Attributes&) = delete;
+    Attributes& operator=(const Attributes&) = delete;
+    ~Attributes() { posix_spawnattr_destroy(&raw); }
+};
+
+std::vector<char*> c_strings(const std::vector<std::string>& texts) {
+    std::vector<char*> out;
+    out.reserve(texts.size() + 1);
+    for (const auto& text : texts) out.push_back(const_cast<char*>(text.c_str()));
+    out.push_back(nullptr);
+    return out;
+}
+
+}  // namespace
+
+Result<Child> spawn(const SpawnRequest& request) {
+    if (request.argv.empty()) return fail(ErrorKind::invalid_input, "an empty command");
+    Actions actions;
+    if (!request.working_folder.empty())
+        posix_spawn_file_actions_addchdir_np(&actions.raw, request.working_folder.c_str());
+    actions.give(request.in, STDIN_FILENO, O_RDONLY);
+    actions.give(request.out, STDOUT_FILENO, O_WRONLY);
+    actions.give(request.err, STDERR_FILENO, O_WRONLY);
+    const Attributes attributes;
+    const auto argv = c_strings(request.argv);
+    const auto environment = c_strings(request.environment);
+    Child child;
+    const int error = ::posix_spawnp(&child.pid, argv.front(), &actions.raw, &attributes.raw, argv.data(),
+                                     environment.data());
+    if (error != 0) return fail(errno_error(request.argv.front(), error));
+    return child;
+}
+
+std::optional<Reaped> reap_one() {
+    int status = 0;
+    const pid_t pid = ::waitpid(-1, &status, WNOHANG);
+    if (pid <= 0) return std::nullopt;
+    if (WIFSIGNALED(status)) return Reaped{pid, 128 + WTERMSIG(status), true};
+    return Reaped{pid, WEXITSTATUS(status), false};
+}
+
+Result<void> become_subreaper() {
+    if (::prctl(PR_SET_CHILD_SUBREAPER, 1L, 0L, 0L, 0L) != 0)
+        return fail(errno_error("PR_SET_CHILD_SUBREAPER", errno));
+    return {};
+}
+
+void signal_group(pid_t group, int signal) {
+    if (group > 1) ::kill(-group, signal);
+}
+
+}  // namespace sutfleet::sys

@@ -1,0 +1,47 @@
+#pragma once
+// Starts a child in a session and process group of its own, by posix_spawn, and knows it by pidfd. The caller
+// reaps (PID 1 must reap everything anyway). Threads: any.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <sys/types.h>
+
+#include "core/result.hpp"
+#include "sys/fd.hpp"
+
+namespace sutfleet::sys {
+
+struct SpawnRequest {
+    std::vector<std::string> argv;         ///< argv[0] is looked up in the PATH of `environment`'s caller
+    std::vector<std::string> environment;  ///< the whole of it, "KEY=value"
+    std::string working_folder;            ///< empty: the caller's
+    int in = -1;                           ///< -1: /dev/null
+    int out = -1;                          ///< -1: /dev/null
+    int err = -1;
+};
+
+struct Child {
+    pid_t pid = -1;  ///< also its process group and session
+};
+
+/// @return not_found or permanent when the program cannot be run (what a shell calls 127 and 126).
+Result<Child> spawn(const SpawnRequest& request);
+
+/// One ended child, as waitpid(2) tells it.
+struct Reaped {
+    pid_t pid = -1;
+    int exit_code = 0;  ///< 128 + signal when a signal ended it
+    bool by_signal = false;
+};
+/// The next ended child of any kind, if there is one. Never blocks.
+[[nodiscard]] std::optional<Reaped> reap_one();
+
+/// Makes orphans of our descendants our own children (prctl PR_SET_CHILD_SUBREAPER), as PID 1 has anyway.
+Result<void> become_subreaper();
+
+/// Sends a signal to every process of the group; a group that is gone is no error.
+void signal_group(pid_t group, int signal);
+
+}  // namespace sutfleet::sys
