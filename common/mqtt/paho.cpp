@@ -1,0 +1,98 @@
+#include "mqtt/paho.hpp"
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+// Paho sets no TCP_NODELAY, and then an answer waits 40 ms for Nagle's algorithm to meet a delayed ACK. It offers
+// no option and no hook, so the program's own connect(2) stands before libc's and sets it.
+extern "C" int connect(int fd, const struct sockaddr* address, socklen_t length) {
+    if (address != nullptr && (address->sa_family == AF_INET || address->sa_family == AF_INET6)) {
+        const int on = 1;
+        ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    }
+    return static_cast<int>(::syscall(SYS_connect, fd, address, length));
+}
+
+namespace sutfleet::mqtt {
+namespace {
+
+std::string paho_url(const std::string& url) {
+    constexpr std::string_view k_mqtt = "mqtt://";
+    return url.starts_with(k_mqtt) ? "tcp://" + url.substr(k_mqtt.size()) : url;
+}
+
+}  // namespace
+
+::mqtt::message_ptr to_paho(const Publication& publication) {
+    auto message =
+        ::mqtt::make_message(publication.topic, publication.payload, publication.qos, publication.retain);
+    ::mqtt::properties properties;
+    for (const auto& [key, value] : publication.user_properties)
+        properties.add(::mqtt::property(::mqtt::property::USER_PROPERTY, key, value));
+    if (!publication.correlation_data.empty())
+        properties.add(::mqtt::property(::mqtt::property::CORRELATION_DATA, publication.correlation_data));
+    if (!publication.response_topic.empty())
+        properties.add(::mqtt::property(::mqtt::property::RESPONSE_TOPIC, publication.response_topic));
+    if (!properties.empty()) message->set_properties(properties);
+    return message;
+}
+
+Message from_paho(const ::mqtt::message& message) {
+    Message out{message.get_topic(), message.get_payload_str(), message.get_qos(), message.is_retained(),
+                message.is_duplicate(), {}, {}, {}};
+    const auto& properties = message.get_properties();
+    if (properties.contains(::mqtt::property::RESPONSE_TOPIC))
+        out.response_topic = ::mqtt::get<std::string>(properties, ::mqtt::property::RESPONSE_TOPIC);
+    if (properties.contains(::mqtt::property::CORRELATION_DATA))
+        out.correlation_data = ::mqtt::get<std::string>(properties, ::mqtt::property::CORRELATION_DATA);
+    const auto count = properties.count(::mqtt::property::USER_PROPERTY);
+    for (std::size_t i = 0; i < count; ++i) {
+        auto [key, value] = ::mqtt::get<::mqtt::string_pair>(properties, ::mqtt::property::USER_PROPERTY, i);
+        out.user_properties.emplace_back(std::move(key), std::move(value));
+    }
+    return out;
+}
+
+::mqtt::connect_options connect_options(const SessionOptions& options) {
+    ::mqtt::connect_options out;
+    out.set_mqtt_version(MQTTVERSION_5);
+    out.set_clean_start(options.clean_start);
+    out.set_keep_alive_interval(options.keep_alive);
+    out.set_connect_timeout(std::chrono::seconds{5});
+    out.set_automatic_reconnect(false);
+    out.set_max_inflight(static_cast<int>(k_window));
+    if (!options.user.empty()) out.set_user_name(options.user);
+    if (options.password) out.set_password(options.password());
+    if (options.will) out.set_will(::mqtt::message(options.will->topic, options.will->payload, 1, true));
+    ::mqtt::properties properties;
+    properties.add(::mqtt::property(::mqtt::property::SESSION_EXPIRY_INTERVAL,
+                                    static_cast<int32_t>(options.session_expiry.count())));
+    out.set_properties(properties);
+    return out;
+}
+
+std::unique_ptr<::mqtt::async_client> make_client(const SessionOptions& options) {
+    return std::make_unique<::mqtt::async_client>(paho_url(options.url), options.client_id,
+                                                  ::mqtt::create_options(MQTTVERSION_5), nullptr);
+}
+
+Result<void> establish(::mqtt::async_client& client, const SessionOptions& options,
+                       std::chrono::milliseconds limit) try {
+    const auto connecting = client.connect(connect_options(options));
+    if (!connecting->wait_for(limit)) return fail(ErrorKind::transient, "the broker does not answer");
+    for (const auto& wanted : options.subscriptions) {
+        const auto handling = wanted.retained ? ::mqtt::subscribe_options::SEND_RETAINED_ON_SUBSCRIBE
+                                              : ::mqtt::subscribe_options::DONT_SEND_RETAINED;
+        const auto subscribing = client.subscribe(wanted.filter, wanted.qos,
+                                                  ::mqtt::subscribe_options(false, true, handling));
+        if (!subscribing->wait_for(limit)) return fail(ErrorKind::transient, "no answer to a subscription");
+    }
+    return {};
+} catch (const ::mqtt::exception& error) {
+    return fail(ErrorKind::transient, error.what());
+}
+
+}  // namespace sutfleet::mqtt

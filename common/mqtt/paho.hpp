@@ -1,0 +1,18 @@
+#pragma once
+// Our words to Paho's and back, for the .cpp files of this folder only: it includes Paho's headers.
+
+#include <mqtt/async_client.h>
+
+#include "mqtt/session.hpp"
+
+namespace sutfleet::mqtt {
+
+::mqtt::message_ptr to_paho(const Publication& publication);
+Message from_paho(const ::mqtt::message& message);
+::mqtt::connect_options connect_options(const SessionOptions& options);
+std::unique_ptr<::mqtt::async_client> make_client(const SessionOptions& options);
+/// Connects and subscribes; blocks at most `limit` for each. @return Paho's or the broker's reason.
+Result<void> establish(::mqtt::async_client& client, const SessionOptions& options,
+                       std::chrono::milliseconds limit);
+
+}  // namespace sutfleet::mqtt

@@ -1,0 +1,250 @@
+#include "mqtt/session.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
+#include <random>
+#include <thread>
+
+#include "core/backoff.hpp"
+#include "mqtt/paho.hpp"
+
+namespace sutfleet::mqtt {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr BackoffPolicy k_reconnect{200ms, 5s};
+constexpr auto k_answer_limit = 10s;
+
+/// The owner's side of Paho's callbacks: a leaf lock, so that no callback can wait for us.
+class Inbox final : public ::mqtt::iaction_listener {
+  public:
+    explicit Inbox(const sys::Wake& wake) : wake_(wake) {}
+
+    void put(Message message) {
+        const std::scoped_lock lock(mutex_);
+        if (drained_.messages.size() < k_inbox_limit)
+            drained_.messages.push_back(std::move(message));
+        else
+            ++drained_.dropped;
+        wake_.notify();
+    }
+    Drained take() {
+        const std::scoped_lock lock(mutex_);
+        return std::exchange(drained_, {});
+    }
+    /// Space in the window for one more publication.
+    bool reserve() {
+        if (in_flight_.load() >= k_window) return false;
+        ++in_flight_;
+        return true;
+    }
+    void forget_window() { in_flight_ = 0; }
+    void release_one() { --in_flight_; }
+    [[nodiscard]] std::size_t in_flight() const { return in_flight_; }
+    void notify() const { wake_.notify(); }
+
+    void on_success(const ::mqtt::token& token) override {
+        release_one();
+        const std::scoped_lock lock(mutex_);
+        drained_.acknowledged.push_back(reinterpret_cast<PublishId>(token.get_user_context()));
+        wake_.notify();
+    }
+    void on_failure(const ::mqtt::token&) override { release_one(); }
+
+  private:
+    const sys::Wake& wake_;
+    std::mutex mutex_;
+    Drained drained_;
+    std::atomic<std::size_t> in_flight_{0};
+};
+
+class PahoSession final : public Session {
+  public:
+    PahoSession(SessionOptions options, const sys::Wake& wake, Intake intake)
+        : options_(std::move(options)), wake_(wake), intake_(std::move(intake)), inbox_(wake) {
+        thread_ = std::jthread([this](const std::stop_token& stop) { keep_connected(stop); });
+    }
+    ~PahoSession() override {
+        thread_.request_stop();
+        changed_.notify_all();
+    }
+
+    bool connected() const override { return connected_; }
+    std::uint64_t epoch() const override { return epoch_; }
+    std::string last_error() const override {
+        const std::scoped_lock lock(mutex_);
+        return last_error_;
+    }
+    Result<PublishId> publish(const Publication& publication) override;
+    Drained drain() override;
+    void close(std::chrono::milliseconds limit) override;
+
+  private:
+    void keep_connected(const std::stop_token& stop);
+    Result<void> connect_once();
+    void wait_for_loss(const std::stop_token& stop);
+    void set_callbacks(::mqtt::async_client& client);
+    void lost(const std::string& why);
+    std::chrono::milliseconds next_delay(unsigned failures);
+
+    const SessionOptions options_;
+    const sys::Wake& wake_;
+    const Intake intake_;
+    Inbox inbox_;
+    mutable std::mutex mutex_;  ///< guards client_ and last_error_
+    std::condition_variable_any changed_;
+    std::shared_ptr<::mqtt::async_client> client_;  ///< one connection's: used once and thrown away
+    std::string last_error_ = "not connected yet";
+    std::atomic<bool> connected_{false};
+    std::atomic<bool> lost_{false};
+    std::atomic<std::uint64_t> epoch_{0};
+    PublishId next_id_ = 1;  ///< the owner's thread only
+    std::mt19937_64 random_{std::random_device{}()};
+    std::jthread thread_;  ///< last: it uses all of the above
+};
+
+void PahoSession::set_callbacks(::mqtt::async_client& client) {
+    client.set_message_callback([this](const ::mqtt::const_message_ptr& message) {
+        try {
+            auto ours = from_paho(*message);
+            if (!intake_ || !intake_(ours)) inbox_.put(std::move(ours));
+        } catch (...) {  // out of memory: the message is lost, the connection is not
+        }
+    });
+    client.set_connection_lost_handler([this](const std::string& why) {
+        lost(why.empty() ? "the connection to the broker was lost" : why);
+    });
+    client.set_disconnected_handler([this](const ::mqtt::properties&, ::mqtt::ReasonCode reason) {
+        lost("the broker ended the connection, reason code " + std::to_string(static_cast<int>(reason)));
+    });
+}
+
+void PahoSession::lost(const std::string& why) {
+    {
+        const std::scoped_lock lock(mutex_);
+        last_error_ = why;
+        lost_ = true;
+        connected_ = false;
+    }
+    changed_.notify_all();
+    wake_.notify();
+}
+
+Result<void> PahoSession::connect_once() try {
+    const std::shared_ptr<::mqtt::async_client> client = make_client(options_);
+    set_callbacks(*client);
+    lost_ = false;
+    {
+        const std::scoped_lock lock(mutex_);
+        client_ = client;
+    }
+    if (auto up = establish(*client, options_, k_answer_limit); !up) return up;
+    const std::scoped_lock lock(mutex_);
+    if (lost_) return fail(ErrorKind::transient, last_error_);
+    last_error_.clear();
+    connected_ = true;
+    ++epoch_;
+    wake_.notify();
+    return {};
+} catch (const std::exception& error) {
+    return fail(ErrorKind::transient, error.what());
+}
+
+void PahoSession::wait_for_loss(const std::stop_token& stop) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, stop, [this] { return lost_.load(); });
+    connected_ = false;
+}
+
+std::chrono::milliseconds PahoSession::next_delay(unsigned failures) {
+    return with_full_jitter(backoff(k_reconnect, failures),
+                            std::uniform_real_distribution<double>(0.1, 1.0)(random_));
+}
+
+void PahoSession::keep_connected(const std::stop_token& stop) {
+    unsigned failures = 0;
+    while (!stop.stop_requested()) {
+        if (auto up = connect_once(); up) {
+            failures = 0;
+            wait_for_loss(stop);
+        } else {
+            const std::scoped_lock lock(mutex_);
+            last_error_ = up.error().message;
+        }
+        std::shared_ptr<::mqtt::async_client> old;
+        {
+            const std::scoped_lock lock(mutex_);
+            old = std::exchange(client_, nullptr);
+        }
+        old.reset();
+        inbox_.forget_window();
+        wake_.notify();
+        std::unique_lock lock(mutex_);
+        changed_.wait_for(lock, stop, next_delay(++failures), [] { return false; });
+    }
+}
+
+Result<PublishId> PahoSession::publish(const Publication& publication) try {
+    std::shared_ptr<::mqtt::async_client> client;
+    {
+        const std::scoped_lock lock(mutex_);
+        if (!connected_ || !client_) return fail(ErrorKind::transient, "no connection to the broker");
+        client = client_;
+    }
+    if (!inbox_.reserve()) return fail(ErrorKind::transient, "the broker does not keep up");
+    const PublishId id = next_id_++;
+    client->publish(to_paho(publication), reinterpret_cast<void*>(id), inbox_);
+    return id;
+} catch (const std::exception& error) {
+    inbox_.release_one();
+    return fail(ErrorKind::transient, error.what());
+}
+
+Drained PahoSession::drain() { return inbox_.take(); }
+
+void PahoSession::close(std::chrono::milliseconds limit) {
+    const auto deadline = std::chrono::steady_clock::now() + limit;
+    while (connected_ && inbox_.in_flight() > 0 && std::chrono::steady_clock::now() < deadline) {
+        std::unique_lock lock(mutex_);
+        changed_.wait_for(lock, 2ms);  // an acknowledgement has no condition of its own
+    }
+    std::shared_ptr<::mqtt::async_client> client;
+    {
+        const std::scoped_lock lock(mutex_);
+        if (connected_) client = client_;
+    }
+    try {
+        if (client) client->disconnect()->wait_for(std::max<std::chrono::milliseconds>(
+            100ms, std::chrono::duration_cast<std::chrono::milliseconds>(
+                       deadline - std::chrono::steady_clock::now())));
+    } catch (const std::exception&) {  // it was lost meanwhile: nothing is left to be closed
+    }
+    client.reset();
+    thread_.request_stop();
+    changed_.notify_all();
+    if (thread_.joinable()) thread_.join();
+}
+
+}  // namespace
+
+std::unique_ptr<Session> Session::open(SessionOptions options, const sys::Wake& wake, Intake intake) {
+    return std::make_unique<PahoSession>(std::move(options), wake, std::move(intake));
+}
+
+Result<void> end_session(SessionOptions options, std::chrono::milliseconds limit) try {
+    options.clean_start = true;
+    options.session_expiry = std::chrono::seconds{0};
+    options.will.reset();
+    options.subscriptions.clear();
+    const auto client = make_client(options);
+    if (auto up = establish(*client, options, limit); !up) return up;
+    client->disconnect()->wait_for(limit);
+    return {};
+} catch (const std::exception& error) {
+    return fail(ErrorKind::transient, error.what());
+}
+
+}  // namespace sutfleet::mqtt
