@@ -1,0 +1,116 @@
+#include "conf/agent_conf.hpp"
+
+#include <nlohmann/json.hpp>
+
+namespace sutfleet {
+namespace {
+
+using nlohmann::json;
+using std::chrono::milliseconds;
+
+std::string_view to_text(RestartPolicy policy) {
+    switch (policy) {
+        case RestartPolicy::always: return "always";
+        case RestartPolicy::on_failure: return "on-failure";
+        case RestartPolicy::no: return "no";
+    }
+    return "on-failure";
+}
+
+RestartPolicy restart_policy(const std::string& text) {
+    if (text == "always") return RestartPolicy::always;
+    if (text == "no") return RestartPolicy::no;
+    if (text == "on-failure") return RestartPolicy::on_failure;
+    throw std::invalid_argument("'restart' is '" + text + "'");
+}
+
+json optional_ms(const std::optional<milliseconds>& value) {
+    return value ? json(value->count()) : json(nullptr);
+}
+
+std::optional<milliseconds> optional_ms(const json& value) {
+    if (value.is_null()) return std::nullopt;
+    return milliseconds(value.get<milliseconds::rep>());
+}
+
+milliseconds ms(const json& value) { return milliseconds(value.get<milliseconds::rep>()); }
+
+json encode(const Timeouts& timeouts) {
+    return {{"job", timeouts.job.count()},
+            {"output", timeouts.output.count()},
+            {"stop", timeouts.stop.count()},
+            {"queue", optional_ms(timeouts.queue)}};
+}
+
+Timeouts decode_timeouts(const json& from) {
+    return {ms(from.at("job")), ms(from.at("output")), ms(from.at("stop")), optional_ms(from.at("queue"))};
+}
+
+json encode(const HealthRules& health) {
+    return {{"heartbeat", health.heartbeat.count()},      {"max_age", health.max_age.count()},
+            {"interval", optional_ms(health.interval)},   {"silence", optional_ms(health.silence)},
+            {"unhealthy_on", health.unhealthy_on},        {"clear_on", health.clear_on},
+            {"restart_on_unhealthy", health.restart_on_unhealthy}};
+}
+
+HealthRules decode_health(const json& from) {
+    HealthRules out;
+    out.heartbeat = ms(from.at("heartbeat"));
+    out.max_age = ms(from.at("max_age"));
+    out.interval = optional_ms(from.at("interval"));
+    out.silence = optional_ms(from.at("silence"));
+    from.at("unhealthy_on").get_to(out.unhealthy_on);
+    from.at("clear_on").get_to(out.clear_on);
+    from.at("restart_on_unhealthy").get_to(out.restart_on_unhealthy);
+    return out;
+}
+
+json encode(const AgentRules& rules) {
+    json phases = json::object();
+    for (const auto& [name, command] : rules.phases) phases[name] = command.argv;
+    return {{"command", rules.command ? json(rules.command->argv) : json(nullptr)},
+            {"restart", to_text(rules.restart)},
+            {"queues", rules.queues},
+            {"phases", std::move(phases)},
+            {"timeouts", encode(rules.timeouts)},
+            {"health", encode(rules.health)},
+            {"env", rules.env}};
+}
+
+AgentRules decode_rules(const json& from) {
+    AgentRules out;
+    if (const auto& command = from.at("command"); !command.is_null())
+        out.command = Command{command.get<std::vector<std::string>>()};
+    out.restart = restart_policy(from.at("restart").get<std::string>());
+    from.at("queues").get_to(out.queues);
+    for (const auto& [name, argv] : from.at("phases").items())
+        out.phases[name] = Command{argv.get<std::vector<std::string>>()};
+    out.timeouts = decode_timeouts(from.at("timeouts"));
+    out.health = decode_health(from.at("health"));
+    from.at("env").get_to(out.env);
+    return out;
+}
+
+}  // namespace
+
+std::string encode_agent_conf(const AgentConf& conf) {
+    const json out{{"sut", conf.sut.str()},     {"stack", conf.stack}, {"broker", conf.broker},
+                   {"topic_prefix", conf.topic_prefix}, {"build", conf.build}, {"rules", encode(conf.rules)}};
+    return out.dump(1, ' ', false, json::error_handler_t::replace);
+}
+
+Result<AgentConf> decode_agent_conf(std::string_view text) try {
+    const auto from = json::parse(text);
+    auto sut = SutName::parse(from.at("sut").get<std::string>());
+    if (!sut) return fail(sut.error());
+    return AgentConf{*std::move(sut),
+                     from.at("stack").get<std::string>(),
+                     from.at("broker").get<std::string>(),
+                     from.at("topic_prefix").get<std::string>(),
+                     from.at("build").get<std::string>(),
+                     decode_rules(from.at("rules"))};
+} catch (const std::exception& error) {
+    return fail(ErrorKind::invalid_input, std::string("agent.json: ") + error.what());
+}
+
+}  // namespace sutfleet
