@@ -1,15 +1,14 @@
 #pragma once
-// Decoder of `sut/<name>.conf`: YAML 1.2 (so JSON too) to a checked SutConf. A testflinger-agent conf is
-// accepted unchanged. Never throws; no file access. Threads: any.
+// Decoder of `sut/<name>.conf`: YAML 1.2 (so JSON too) to a checked SutConf. A testflinger-agent
+// conf is accepted unchanged. Never throws; no file access. Threads: any.
 
 #include <string>
 #include <string_view>
+#include <tl/expected.hpp>
 #include <vector>
 
 #include "core/ids.hpp"
 #include "core/sut_conf.hpp"
-
-#include <tl/expected.hpp>
 
 namespace sutfleet {
 
@@ -27,6 +26,7 @@ struct ConfError {
 inline constexpr std::size_t k_conf_limit = 256 * 1024;  ///< bytes; a larger conf is an error
 
 /// Every broken rule of the text, not only the first.
-tl::expected<SutConf, std::vector<ConfError>> decode_sut_conf(const SutName& name, std::string_view text);
+tl::expected<SutConf, std::vector<ConfError>> decode_sut_conf(const SutName& name,
+                                                              std::string_view text);
 
 }  // namespace sutfleet

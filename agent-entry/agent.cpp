@@ -1,0 +1,245 @@
+#include "agent.hpp"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <cstdio>
+#include <random>
+
+#include "core/agent_files.hpp"
+#include "sys/clock.hpp"
+#include "sys/file.hpp"
+#include "sys/log.hpp"
+
+namespace sutfleet::agent {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t k_conf_limit = 1024 * 1024;
+constexpr std::uint64_t k_log_bytes = 10 * 1024 * 1024;
+constexpr unsigned k_log_keep = 5;
+constexpr auto k_session_life = std::chrono::hours{24 * 7};
+constexpr auto k_longest_wait = 1s;
+
+std::string current_file(const Folders& folders, std::string_view name) {
+    return folders.conf + "/" + std::string(agent_files::k_current) + "/" + std::string(name);
+}
+
+Result<AgentConf> read_conf(const Folders& folders) {
+    auto text = sys::read_file(current_file(folders, agent_files::k_agent_conf), k_conf_limit);
+    if (!text) return fail(text.error());
+    return decode_agent_conf(*text);
+}
+
+std::string random_hex() {
+    std::random_device random;
+    std::array<char, 9> text{};
+    std::snprintf(text.data(), text.size(), "%08x", random());
+    return text.data();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Agent>> Agent::open(Folders folders) {
+    auto signals = sys::Signals::open({SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGCHLD});
+    if (!signals) return fail(signals.error());
+    std::signal(SIGPIPE, SIG_IGN);
+    if (auto reaper = sys::become_subreaper(); !reaper) return fail(reaper.error());
+    auto conf = read_conf(folders);
+    if (!conf) return fail(conf.error());
+    auto watch = sys::DirWatch::open(folders.conf);
+    if (!watch) return fail(watch.error());
+    auto book = JobBook::open(folders.state, conf->sut, format_rfc3339(sys::wall_now()));
+    if (!book) return fail(book.error());
+    if (auto made = sys::make_folders(folders.state + "/log", 0755); !made) return fail(made.error());
+    auto log = LogFile::open(folders.state + "/log/agent.log", k_log_bytes, k_log_keep);
+    if (!log) return fail(log.error());
+    auto wake = sys::Wake::open();
+    if (!wake) return fail(wake.error());
+    std::unique_ptr<Agent> agent(new Agent(std::move(folders),
+                                           {*std::move(conf), *std::move(signals), *std::move(watch),
+                                            *std::move(book), *std::move(log)},
+                                           *std::move(wake)));
+    if (auto connected = agent->connect(); !connected) return fail(connected.error());
+    return agent;
+}
+
+Agent::Agent(Folders folders, Deps deps, sys::Wake wake)
+    : folders_(std::move(folders)),
+      conf_(std::move(deps.conf)),
+      topics_(conf_.topic_prefix),
+      boot_(random_hex()),
+      wake_(std::move(wake)),
+      signals_(std::move(deps.signals)),
+      watch_(std::move(deps.watch)),
+      book_(std::move(deps.book)),
+      log_(std::move(deps.log)),
+      feed_(log_),
+      lifecycle_(conf_.rules.command.has_value(), conf_.rules.restart, sys::steady_now()),
+      cleanups_(book_->lost_at_start()),
+      since_(format_rfc3339(sys::wall_now())),
+      broker_lost_(sys::steady_now()) {}
+
+Result<void> Agent::connect() {
+    auto pump = Pump::open(wake_, STDOUT_FILENO);
+    if (!pump) return fail(pump.error());
+    pump_ = *std::move(pump);
+    heartbeat_ = std::make_unique<HeartbeatWriter>(
+        folders_.run + "/" + std::string(agent_files::k_heartbeat), [raw = pump_.get()] { return raw->last_tick_ns(); },
+        conf_.rules.health);
+    mqtt::SessionOptions options;
+    options.url = conf_.broker;
+    options.client_id = options.user = conf_.sut.str();
+    options.password = [path = current_file(folders_, agent_files::k_credential)] {
+        return sys::read_file(path, 1024).value_or(std::string());
+    };
+    options.will = mqtt::Will{topics_.of(conf_.sut, k_agent), std::string(k_offline)};
+    options.session_expiry = k_session_life;
+    options.clean_start = false;
+    options.subscriptions = {{topics_.of(conf_.sut, k_submit), 1, false}, {topics_.commands(conf_.sut), 1, false}};
+    session_ = mqtt::Session::open(
+        std::move(options), wake_,
+        [book = book_.get(), topic = topics_.of(conf_.sut, k_submit), wake = &wake_](const mqtt::Message& message) {
+            if (message.topic != topic) return false;
+            if (!message.payload.empty()) book->accept(message.payload, message.retain, sys::wall_now());
+            wake->notify();
+            return true;
+        });
+    return {};
+}
+
+int Agent::run() {
+    sys::log(sys::Level::info, "sut=" + conf_.sut.str() + " boot=" + boot_ + " started");
+    while (!stopped()) {
+        turn(sys::steady_now());
+        if (!stopped()) wait();
+    }
+    return close();
+}
+
+void Agent::wait() {
+    auto until = sys::steady_now() + k_longest_wait;
+    const auto sooner = [&](std::optional<SteadyTime> due) {
+        if (due) until = std::min(until, *due);
+    };
+    sooner(lifecycle_.due());
+    sooner(feed_.due());
+    sooner(command_kill_at_);
+    if (session_->connected()) sooner(next_beat_);
+    if (!rejection_.empty()) sooner(rejection_until_);
+    if (current_) sooner(current_->run.due()), sooner(current_->feed.due());
+    const auto ms = std::chrono::ceil<std::chrono::milliseconds>(until - sys::steady_now()).count();
+    std::array<pollfd, 3> set{
+        {{wake_.fd(), POLLIN, 0}, {signals_.fd(), POLLIN, 0}, {watch_.fd(), POLLIN, 0}}};
+    ::poll(set.data(), set.size(), static_cast<int>(std::clamp<decltype(ms)>(ms, 0, 60'000)));
+    wake_.clear();
+}
+
+void Agent::turn(SteadyTime now) {
+    heartbeat_->main_ticked();
+    hear_signals(now);
+    reap();
+    settle_children(now);
+    if (watch_.drain()) sys::log(sys::Level::warn, "the conf's folder went away");
+    reload(now);
+    hear_broker(now);
+    if (command_kill_at_ && now >= *command_kill_at_ && command_) {
+        sys::signal_group(command_->pid, SIGKILL);
+        command_kill_at_.reset();
+    }
+    if (current_) apply(current_->run.tick(now), now);
+    run_command(now);
+    next_job(now);
+    report_health(now);
+    feed_output(now);
+    publish_state(now);
+    board_.flush(*session_, now);
+}
+
+void Agent::hear_signals(SteadyTime now) {
+    while (const auto signal = signals_.take()) {
+        if (*signal == SIGCHLD) continue;
+        if (*signal == SIGHUP) {
+            sys::log(sys::Level::info, "HUP: sent on to the subprocess");
+            if (command_ && !command_->code) sys::signal_group(command_->pid, SIGHUP);
+            continue;
+        }
+        sys::log(sys::Level::info, "stop signal " + std::to_string(*signal));
+        begin_stop(now);
+    }
+}
+
+void Agent::reap() {
+    while (const auto ended = sys::reap_one()) ended_[ended->pid] = ended->exit_code;
+}
+
+void Agent::settle_children(SteadyTime now) {
+    const auto note_end = [&](Running& child) {
+        const auto found = ended_.find(child.pid);
+        if (child.code || found == ended_.end()) return;
+        child.code = found->second;
+        sys::signal_group(child.pid, SIGKILL);  // what it left behind in its group
+        pump_->finish(child.source);
+    };
+    if (command_) note_end(*command_);
+    if (current_ && current_->child) note_end(*current_->child);
+    ended_.clear();  // all others were orphans
+    for (const auto source : pump_->take_ended()) {
+        // A source may end before its process does: a child that closes its output early.
+        if (command_ && command_->source == source) command_->source = 0;
+        if (current_ && current_->child && current_->child->source == source) current_->child->source = 0;
+    }
+    if (command_ && command_->code && command_->source == 0) command_ended(now);
+    if (current_ && current_->child && current_->child->code && current_->child->source == 0) {
+        const int code = *current_->child->code;
+        current_->child.reset();
+        phase_ended(code, now);
+    }
+}
+
+void Agent::reload(SteadyTime now) {
+    auto conf = read_conf(folders_);
+    if (!conf || *conf == conf_ || conf->sut != conf_.sut) return;  // half-written: the next wake finds it whole
+    const auto& old = conf_.rules;
+    const auto& fresh = conf->rules;
+    const bool command_changed =
+        old.command != fresh.command || old.restart != fresh.restart || old.env != fresh.env;
+    conf_ = *std::move(conf);
+    heartbeat_->set_rules(conf_.rules.health);
+    sys::log(sys::Level::info, "the conf was reloaded");
+    if (command_changed && !stopping_) restart_command(now);
+}
+
+void Agent::begin_stop(SteadyTime now) {
+    if (stopping_) return;
+    stopping_ = true;
+    lifecycle_.stop();
+    command_restarts_ = false;
+    if (command_ && !command_->code) {
+        sys::signal_group(command_->pid, SIGTERM);
+        command_kill_at_ = now + conf_.rules.timeouts.stop;
+    }
+    if (current_) apply(current_->run.abandon(now), now);
+}
+
+bool Agent::stopped() const { return stopping_ && !command_ && !current_; }
+
+void Agent::report_health(SteadyTime now) {
+    heartbeat_->set_verdict(verdict(now));
+}
+
+int Agent::close() {
+    board_.refresh(topics_.of(conf_.sut, k_submit_status), std::string(k_offline));
+    publish_state(sys::steady_now());
+    board_.refresh(topics_.of(conf_.sut, k_agent), std::string(k_offline));
+    board_.flush(*session_, sys::steady_now());
+    session_->close(2s);
+    sys::log(sys::Level::info, "sut=" + conf_.sut.str() + " stopped");
+    return command_code_.value_or(0);
+}
+
+}  // namespace sutfleet::agent

@@ -1,0 +1,156 @@
+#pragma once
+// One agent: the loop of PID 1. It owns all state on the main thread, hears signals, children, output, the broker
+// and the conf as wakes, asks the pure machines what to do, and does it. Nothing waits for the broker.
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "conf/agent_conf.hpp"
+#include "core/topics.hpp"
+#include "heartbeat_writer.hpp"
+#include "job_book.hpp"
+#include "job_run.hpp"
+#include "lifecycle.hpp"
+#include "mqtt/board.hpp"
+#include "mqtt/session.hpp"
+#include "output_feed.hpp"
+#include "pump.hpp"
+#include "sys/dir_watch.hpp"
+#include "sys/process.hpp"
+#include "sys/signals.hpp"
+
+namespace sutfleet::agent {
+
+inline constexpr std::size_t k_trailing_limit = 100;
+
+struct Folders {
+    std::string conf;   ///< with `.current/agent.json` in it
+    std::string state;
+    std::string run;
+};
+
+class Agent {
+  public:
+    static Result<std::unique_ptr<Agent>> open(Folders folders);
+    /// Runs until a stop signal. @return the exit code: the subprocess's, 0 without one.
+    int run();
+
+  private:
+    struct Deps {
+        AgentConf conf;
+        sys::Signals signals;
+        sys::DirWatch watch;
+        std::unique_ptr<JobBook> book;
+        std::shared_ptr<LogFile> log;
+    };
+    Agent(Folders folders, Deps deps, sys::Wake wake);
+    Result<void> connect();
+
+    /// A child that runs or whose output is still being read.
+    struct Running {
+        pid_t pid = -1;
+        SourceId source = 0;
+        std::optional<int> code;  ///< set when it has ended
+    };
+    /// The job at hand.
+    struct Current {
+        JobRecord record;
+        JobRun run;
+        std::shared_ptr<LogFile> log;
+        OutputFeed feed;
+        std::optional<Running> child;
+        std::uint64_t log_seen = 0;
+        bool only_cleanup = false;
+    };
+
+    // agent.cpp: the loop
+    void wait();
+    void turn(SteadyTime now);
+    void hear_signals(SteadyTime now);
+    void reap();
+    void settle_children(SteadyTime now);
+    void reload(SteadyTime now);
+    void begin_stop(SteadyTime now);
+    [[nodiscard]] bool stopped() const;
+    void report_health(SteadyTime now);
+    int close();
+
+    // subprocess.cpp
+    void run_command(SteadyTime now);
+    void command_ended(SteadyTime now);
+    void restart_command(SteadyTime now);
+    Result<Running> start(const Command& command, const std::shared_ptr<LogFile>& log, const std::string& folder,
+                          const std::map<std::string, std::string>& extra);
+
+    // jobs.cpp
+    void next_job(SteadyTime now);
+    void begin_job(JobRecord record, bool only_cleanup, SteadyTime now);
+    void apply(const std::vector<JobEffect>& effects, SteadyTime now);
+    void spawn_phase(const SpawnPhase& step, SteadyTime now);
+    void phase_ended(int code, SteadyTime now);
+    void finish_job(const FinishJob& finish);
+    void journal_current();
+
+    // bus.cpp
+    void hear_broker(SteadyTime now);
+    void hear(const mqtt::Message& message, SteadyTime now);
+    void answer(const mqtt::Message& request, std::string_view verb, const Result<std::string>& outcome);
+    Result<std::string> obey(std::string_view verb, const std::string& argument, SteadyTime now);
+    void answer_submits(SteadyTime now);
+    void publish_jobs();
+    void publish_state(SteadyTime now);
+    void feed_output(SteadyTime now);
+    [[nodiscard]] std::string submit_status(SteadyTime now) const;
+    [[nodiscard]] std::string state_name() const;
+    [[nodiscard]] HealthVerdict verdict(SteadyTime now) const;
+    OutputFeed::Publish publisher(const std::string& stream, const std::string& job);
+
+    const Folders folders_;
+    AgentConf conf_;
+    const Topics topics_;
+    const std::string boot_;
+    sys::Wake wake_;
+    sys::Signals signals_;
+    sys::DirWatch watch_;
+    std::unique_ptr<JobBook> book_;
+    std::shared_ptr<LogFile> log_;
+    OutputFeed feed_;
+    std::unique_ptr<Pump> pump_;
+    std::unique_ptr<HeartbeatWriter> heartbeat_;
+    mqtt::Board board_;
+    std::unique_ptr<mqtt::Session> session_;
+
+    Lifecycle lifecycle_;
+    std::optional<Running> command_;
+    std::optional<SteadyTime> command_kill_at_;
+    bool command_restarts_ = false;
+    std::optional<int> command_code_;
+    std::map<pid_t, int> ended_;  ///< children of ours that were reaped, until they are settled
+    std::optional<Current> current_;
+    /// Output of ended jobs that the broker does not have yet, oldest first.
+    struct Trailing {
+        std::string job;
+        OutputFeed feed;
+    };
+    std::deque<Trailing> trailing_;
+    std::vector<JobRecord> cleanups_;  ///< of lost jobs, before any other job
+    bool draining_ = false;
+    std::string maintenance_;  ///< why; empty: not in maintenance
+    bool stopping_ = false;
+    bool job_loss_reported_ = false;
+
+    std::uint64_t epoch_ = 0;
+    SteadyTime next_beat_{};
+    std::string since_;
+    std::string last_state_;
+    std::string rejection_;
+    SteadyTime rejection_until_{};
+    std::vector<std::string> shown_jobs_;
+    SteadyTime broker_lost_{};
+};
+
+}  // namespace sutfleet::agent

@@ -1,0 +1,248 @@
+// The agent's side of the bus: what it publishes, what it hears.
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "agent.hpp"
+#include "sys/clock.hpp"
+#include "sys/log.hpp"
+
+namespace sutfleet::agent {
+namespace {
+
+using nlohmann::json;
+using nlohmann::ordered_json;
+using namespace std::chrono_literals;
+
+constexpr auto k_rejection_shown = 5s;
+
+std::string dump(const ordered_json& value) {
+    return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+}
+
+/// The argument of a command: raw text, or `argument` (or `id`) of a JSON object.
+std::string argument_of(const std::string& payload) {
+    if (!payload.starts_with('{')) {
+        const auto last = payload.find_last_not_of(" \t\r\n");
+        return last == std::string::npos ? std::string() : payload.substr(0, last + 1);
+    }
+    const auto object = json::parse(payload, nullptr, false);
+    for (const auto* key : {"argument", "id"})
+        if (object.is_object() && object.contains(key) && object[key].is_string()) return object[key].get<std::string>();
+    return {};
+}
+
+ordered_json transaction_of(const std::string& payload) {
+    if (!payload.starts_with('{')) return nullptr;
+    const auto object = ordered_json::parse(payload, nullptr, false);
+    return object.is_object() && object.contains("transaction") ? object["transaction"] : ordered_json(nullptr);
+}
+
+}  // namespace
+
+void Agent::hear_broker(SteadyTime now) {
+    auto drained = session_->drain();
+    if (session_->connected() && session_->epoch() != epoch_) {
+        epoch_ = session_->epoch();
+        feed_.rewind();
+        for (auto& old : trailing_) old.feed.rewind();
+        if (current_) current_->feed.rewind();
+        board_.refresh(topics_.of(conf_.sut, k_agent), "online");
+        board_.flush(*session_, now);
+        next_beat_ = now;
+        sys::log(sys::Level::info, "connected to the broker");
+    }
+    for (const auto id : drained.acknowledged) {
+        feed_.acknowledged(id);
+        for (auto& old : trailing_) old.feed.acknowledged(id);
+        if (current_) current_->feed.acknowledged(id);
+    }
+    for (const auto& message : drained.messages) hear(message, now);
+    answer_submits(now);
+}
+
+void Agent::hear(const mqtt::Message& message, SteadyTime now) {
+    const auto topic = topics_.parse(message.topic);
+    constexpr std::string_view k_cmd = "cmd/";
+    // A retained command would be obeyed again at every connect; an empty payload is a topic being cleared.
+    if (!topic || !topic->rest.starts_with(k_cmd) || message.retain) return;
+    const auto verb = topic->rest.substr(k_cmd.size());
+    if (message.payload.empty() && verb == "cancel" && !current_) return;
+    answer(message, verb, obey(verb, argument_of(message.payload), now));
+}
+
+void Agent::answer(const mqtt::Message& request, std::string_view verb, const Result<std::string>& outcome) {
+    mqtt::Publication reply;
+    reply.topic = request.response_topic.empty() ? topics_.response(conf_.sut, verb) : request.response_topic;
+    reply.correlation_data = request.correlation_data;
+    reply.payload = dump({{"status", outcome ? "ok" : "error"},
+                          {"data", outcome ? ordered_json(*outcome) : ordered_json(nullptr)},
+                          {"error", outcome ? ordered_json(nullptr) : ordered_json(outcome.error().message)},
+                          {"transaction", transaction_of(request.payload)}});
+    if (const auto sent = session_->publish(reply); !sent)
+        sys::log(sys::Level::warn, "an answer was lost: " + sent.error().message);
+}
+
+Result<std::string> Agent::obey(std::string_view verb, const std::string& argument, SteadyTime now) {
+    if (verb == "cancel") {
+        if (current_ && (argument.empty() || argument == current_->record.id.str())) {
+            const auto id = current_->record.id.str();
+            apply(current_->run.cancel("canceled", now), now);
+            return "canceling " + id;
+        }
+        const auto id = JobId::parse(argument);
+        auto record = id ? book_->find(*id) : std::nullopt;
+        if (!record) return fail(ErrorKind::not_found, argument.empty() ? "no job runs" : "no such job: " + argument);
+        if (record->state != JobState::queued)
+            return fail(ErrorKind::conflict, "job " + argument + " is " + std::string(to_string(record->state)));
+        record->state = JobState::canceled;
+        record->reason = "canceled in the queue";
+        record->finished = format_rfc3339(sys::wall_now());
+        if (auto updated = book_->update(*record); !updated) return fail(updated.error());
+        return "canceled " + argument;
+    }
+    if (verb == "restart") {
+        if (!conf_.rules.command) return fail(ErrorKind::not_found, "this SUT has no command");
+        restart_command(now);
+        return "restarting the command";
+    }
+    if (verb == "drain") {
+        draining_ = true;
+        book_->refuse_all("draining");
+        return "takes no more jobs until resume";
+    }
+    if (verb == "resume") {
+        draining_ = false;
+        maintenance_.clear();
+        book_->refuse_all("");
+        return "takes jobs";
+    }
+    return fail(ErrorKind::invalid_input, "unknown command '" + std::string(verb.substr(0, 40)) +
+                                              "': expected cancel, restart, drain or resume");
+}
+
+void Agent::answer_submits(SteadyTime now) {
+    const auto topic = topics_.of(conf_.sut, k_submit_status);
+    for (const auto& said : book_->take_answers()) {
+        if (said.verdict == JobBook::Verdict::rejected) {
+            rejection_ = "rejected: " + said.why;
+            rejection_until_ = now + k_rejection_shown;
+        } else {
+            rejection_.clear();
+            board_.refresh(topic, "accepted " + said.id->str() + ": position " + std::to_string(said.position));
+            board_.flush(*session_, now);
+            if (said.verdict == JobBook::Verdict::known)  // whoever asked again gets the same record
+                if (const auto record = book_->find(*said.id))
+                    board_.refresh(topics_.job(conf_.sut, said.id->str()), encode_job_record(*record));
+        }
+    }
+    if (!rejection_.empty() && now >= rejection_until_) rejection_.clear();
+}
+
+OutputFeed::Publish Agent::publisher(const std::string& stream, const std::string& job) {
+    return [this, stream, job](const OutputBatch& batch) -> Result<std::uint64_t> {
+        mqtt::Publication publication;
+        publication.topic = topics_.of(conf_.sut, k_output);
+        publication.payload = batch.text;
+        publication.retain = true;
+        publication.user_properties = {{"boot", boot_},
+                                       {"job", job},
+                                       {"stream", stream},
+                                       {"offset", std::to_string(batch.offset)},
+                                       {"dropped", std::to_string(batch.dropped)}};
+        return session_->publish(publication);
+    };
+}
+
+void Agent::feed_output(SteadyTime now) {
+    if (current_ && current_->log->end() != current_->log_seen) {
+        current_->log_seen = current_->log->end();
+        current_->run.output_seen(now);
+    }
+    if (!session_->connected()) return;
+    feed_.run(now, !command_, publisher("command", ""));
+    std::erase_if(trailing_, [](const Trailing& old) { return old.feed.idle(); });
+    for (auto& old : trailing_) {
+        old.feed.run(now, true, publisher("job", old.job));
+        if (!old.feed.sent_all()) return;  // in order: an ended job's output before the next one's
+    }
+    if (current_) current_->feed.run(now, false, publisher("job", current_->record.id.str()));
+}
+
+std::string Agent::state_name() const {
+    if (stopping_) return "offline";
+    if (!maintenance_.empty()) return "maintenance";
+    if (draining_) return "draining";
+    return current_ ? "busy" : "ready";
+}
+
+std::string Agent::submit_status(SteadyTime now) const {
+    if (stopping_) return std::string(k_offline);
+    if (!rejection_.empty() && now < rejection_until_) return rejection_;
+    if (current_ && !current_->only_cleanup)
+        return "busy: " + current_->record.id.str() + ", " + std::to_string(book_->queued().size()) + " queued";
+    if (!maintenance_.empty()) return "rejected: maintenance: " + maintenance_;
+    if (draining_) return "rejected: draining";
+    return "ready: publish a command to " + topics_.of(conf_.sut, k_submit);
+}
+
+HealthVerdict Agent::verdict(SteadyTime now) const {
+    if (const auto trouble = pump_->trouble(); !trouble.empty()) return {Health::unhealthy, trouble};
+    const auto life = lifecycle_.verdict(now);
+    if (life.health == Health::unhealthy) return life;
+    if (!session_->connected()) return {Health::degraded, "broker away: " + session_->last_error()};
+    return life;
+}
+
+void Agent::publish_state(SteadyTime now) {
+    const bool beat = now >= next_beat_ && session_->connected();
+    const auto health = verdict(now);
+    const auto why = !maintenance_.empty() ? maintenance_ : health.why;
+    const auto name = state_name();
+    if (name + why != last_state_) {
+        last_state_ = name + why;
+        since_ = format_rfc3339(sys::wall_now());
+    }
+    const auto put = [&](std::string_view level, std::string payload) {
+        const auto topic = topics_.of(conf_.sut, level);
+        beat ? board_.refresh(topic, std::move(payload)) : board_.set(topic, std::move(payload));
+    };
+    publish_jobs();
+    put(k_state, dump({{"state", name}, {"boot", boot_}, {"since", since_}, {"why", why}}));
+    put(k_submit_status, submit_status(now));
+    if (beat) next_beat_ = now + conf_.rules.health.heartbeat;
+    if (!beat) return;
+    // Only the main thread says ok, so that a hung one falls silent.
+    put(k_agent, health.health == Health::ok ? "ok" : std::string(to_string(health.health)) + ": " + health.why);
+}
+
+void Agent::publish_jobs() {
+    const auto queued = book_->queued();
+    const auto done = book_->done();
+    ordered_json jobs{{"running", current_ && !current_->only_cleanup ? ordered_json(current_->record.id.str()) : nullptr},
+                      {"queued", ordered_json::array()},
+                      {"done", ordered_json::array()}};
+    std::vector<std::string> shown;
+    const auto show = [&](const JobRecord& record) {
+        const auto topic = topics_.job(conf_.sut, record.id.str());
+        board_.set(topic, encode_job_record(record));
+        shown.push_back(topic);
+    };
+    std::size_t position = 0;
+    for (auto record : queued) {
+        record.position = ++position;
+        jobs["queued"].push_back(record.id.str());
+        show(record);
+    }
+    for (const auto& record : done) {
+        jobs["done"].push_back(record.id.str());
+        show(record);
+    }
+    if (current_) show(current_->record);
+    for (const auto& topic : shown_jobs_)
+        if (std::ranges::find(shown, topic) == shown.end()) board_.clear(topic);
+    shown_jobs_ = std::move(shown);
+    board_.set(topics_.of(conf_.sut, k_jobs), dump(jobs));
+}
+
+}  // namespace sutfleet::agent

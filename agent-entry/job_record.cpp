@@ -1,0 +1,102 @@
+#include "job_record.hpp"
+
+#include <array>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+namespace sutfleet::agent {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr std::array<std::string_view, 9> k_states{"QUEUED",   "RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT",
+                                                   "CANCELED", "LOST",    "REJECTED",  "EXPIRED"};
+
+ordered_json text_or_null(const std::string& text) { return text.empty() ? ordered_json(nullptr) : ordered_json(text); }
+
+std::string text_of(const ordered_json& from, const char* key) {
+    const auto& value = from.at(key);
+    return value.is_null() ? std::string() : value.get<std::string>();
+}
+
+JobState state_of(const std::string& text) {
+    for (std::size_t i = 0; i < k_states.size(); ++i)
+        if (k_states[i] == text) return static_cast<JobState>(i);
+    throw std::invalid_argument("unknown state");
+}
+
+}  // namespace
+
+std::string_view to_string(JobState state) { return k_states.at(static_cast<std::size_t>(state)); }
+
+bool terminal(JobState state) { return state != JobState::queued && state != JobState::running; }
+
+std::string shown_command(std::string_view command) {
+    auto shown = std::string(command.substr(0, command.find('\n')));
+    if (shown.size() > k_command_shown) shown.resize(k_command_shown);
+    return shown;
+}
+
+std::string content_digest(std::string_view text) {
+    std::uint64_t hash = 14695981039346656037ULL;
+    for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
+    std::array<char, 17> hex{};
+    std::snprintf(hex.data(), hex.size(), "%016llx", static_cast<unsigned long long>(hash));
+    return hex.data();
+}
+
+std::string encode_job_record(const JobRecord& record) {
+    ordered_json phases = ordered_json::object();
+    for (const auto& [name, result] : record.phases)
+        phases[name] = {{"exit", result.exit}, {"seconds", result.seconds}};
+    const ordered_json out{{"id", record.id.str()},
+                           {"sut", record.sut},
+                           {"state", to_string(record.state)},
+                           {"version", record.version},
+                           {"attempt", record.attempt},
+                           {"position", record.position},
+                           {"phase", text_or_null(record.phase)},
+                           {"phases", std::move(phases)},
+                           {"exit", record.exit ? ordered_json(*record.exit) : ordered_json(nullptr)},
+                           {"reason", text_or_null(record.reason)},
+                           {"command", record.command},
+                           {"submitted", text_or_null(record.submitted)},
+                           {"started", text_or_null(record.started)},
+                           {"finished", text_or_null(record.finished)},
+                           {"log_bytes", record.log_bytes},
+                           {"dropped", record.dropped},
+                           {"sequence", record.sequence},
+                           {"content", record.content}};
+    return out.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+}
+
+Result<JobRecord> decode_job_record(std::string_view text) try {
+    const auto from = ordered_json::parse(text);
+    auto id = JobId::parse(from.at("id").get<std::string>());
+    if (!id) return fail(id.error());
+    JobRecord out{.id = *std::move(id), .sut = {}, .phase = {}, .phases = {}, .exit = {}, .reason = {}, .command = {},
+                  .content = {}, .submitted = {}, .started = {}, .finished = {}};
+    from.at("sut").get_to(out.sut);
+    out.state = state_of(from.at("state").get<std::string>());
+    from.at("version").get_to(out.version);
+    from.at("attempt").get_to(out.attempt);
+    from.at("position").get_to(out.position);
+    out.phase = text_of(from, "phase");
+    for (const auto& [name, result] : from.at("phases").items())
+        out.phases[name] = {result.at("exit").get<int>(), result.at("seconds").get<double>()};
+    if (!from.at("exit").is_null()) out.exit = from.at("exit").get<int>();
+    out.reason = text_of(from, "reason");
+    from.at("command").get_to(out.command);
+    out.submitted = text_of(from, "submitted");
+    out.started = text_of(from, "started");
+    out.finished = text_of(from, "finished");
+    from.at("log_bytes").get_to(out.log_bytes);
+    from.at("dropped").get_to(out.dropped);
+    from.at("sequence").get_to(out.sequence);
+    from.at("content").get_to(out.content);
+    return out;
+} catch (const std::exception& error) {
+    return fail(ErrorKind::invalid_input, std::string("job record: ") + error.what());
+}
+
+}  // namespace sutfleet::agent

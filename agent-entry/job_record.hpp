@@ -1,0 +1,57 @@
+#pragma once
+// A job's record: what the agent knows of one job, as it is journalled and published. Pure.
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/ids.hpp"
+#include "core/result.hpp"
+#include "core/timestamp.hpp"
+
+namespace sutfleet::agent {
+
+enum class JobState { queued, running, succeeded, failed, timed_out, canceled, lost, rejected, expired };
+
+[[nodiscard]] std::string_view to_string(JobState state);
+/// A terminal state is final.
+[[nodiscard]] bool terminal(JobState state);
+
+struct PhaseResult {
+    int exit = 0;
+    double seconds = 0;
+    bool operator==(const PhaseResult&) const = default;
+};
+
+struct JobRecord {
+    JobId id;
+    std::string sut;
+    JobState state = JobState::queued;
+    std::uint64_t version = 1;   ///< grows with each change
+    std::uint64_t sequence = 0;  ///< order of acceptance
+    unsigned attempt = 1;
+    std::size_t position = 0;  ///< in the queue; 0 when it does not wait
+    std::string phase;         ///< the one that runs
+    std::map<std::string, PhaseResult> phases;
+    std::optional<int> exit;
+    std::string reason;
+    std::string command;  ///< the first line, cut to k_command_shown bytes
+    std::string content;  ///< a digest of what was asked for: the same id with another one is refused
+    std::string submitted, started, finished;  ///< RFC 3339; empty: not yet
+    std::uint64_t log_bytes = 0;
+    std::uint64_t dropped = 0;
+    bool operator==(const JobRecord&) const = default;
+};
+
+inline constexpr std::size_t k_command_shown = 200;
+
+[[nodiscard]] std::string shown_command(std::string_view command);
+/// FNV-1a, 64 bits, as hex: tells two requests apart, protects against nothing.
+[[nodiscard]] std::string content_digest(std::string_view text);
+
+[[nodiscard]] std::string encode_job_record(const JobRecord& record);
+Result<JobRecord> decode_job_record(std::string_view json);
+
+}  // namespace sutfleet::agent

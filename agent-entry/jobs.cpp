@@ -1,0 +1,122 @@
+// The job at hand: what the pure machine (job_run.hpp) says is done here.
+
+#include <csignal>
+
+#include "agent.hpp"
+#include "sys/clock.hpp"
+#include "sys/file.hpp"
+#include "sys/log.hpp"
+
+namespace sutfleet::agent {
+
+void Agent::next_job(SteadyTime now) {
+    if (current_ || stopping_) return;
+    if (!cleanups_.empty()) {
+        auto lost = cleanups_.front();
+        cleanups_.erase(cleanups_.begin());
+        if (conf_.rules.phases.contains("cleanup")) begin_job(std::move(lost), true, now);
+        return;
+    }
+    if (!maintenance_.empty() || draining_) return;
+    if (auto record = book_->next()) begin_job(*std::move(record), false, now);
+}
+
+void Agent::begin_job(JobRecord record, bool only_cleanup, SteadyTime now) {
+    auto request = book_->request(record.id);
+    auto log = LogFile::open(book_->folder(record.id) + "/output.log", 0, 0);
+    if (!request || !log) {
+        record.state = JobState::failed;
+        record.reason = "its files cannot be read: " + (request ? log.error() : request.error()).message;
+        record.finished = format_rfc3339(sys::wall_now());
+        if (const auto updated = book_->update(record); !updated)
+            sys::log(sys::Level::error, "job=" + record.id.str() + " " + updated.error().message);
+        return;
+    }
+    if (!only_cleanup) {
+        record.state = JobState::running;
+        record.started = format_rfc3339(sys::wall_now());
+    }
+    JobRun run(conf_.rules, *request, only_cleanup);
+    current_.emplace(Current{std::move(record), std::move(run), *log, OutputFeed(*log), {}, 0, only_cleanup});
+    sys::log(sys::Level::info, "job=" + current_->record.id.str() + (only_cleanup ? " cleanup of a lost job" : " started"));
+    journal_current();
+    if (!only_cleanup) board_.refresh(topics_.of(conf_.sut, k_last_job), current_->record.id.str());
+    apply(current_->run.start(now), now);
+}
+
+void Agent::journal_current() {
+    const auto updated = book_->update(current_->record);
+    if (updated) {
+        current_->record = *updated;
+        return;
+    }
+    if (!job_loss_reported_) sys::log(sys::Level::error, "the journal cannot be written: " + updated.error().message);
+    job_loss_reported_ = true;
+}
+
+void Agent::apply(const std::vector<JobEffect>& effects, SteadyTime now) {
+    for (const auto& effect : effects) {
+        if (!current_) return;
+        if (const auto* spawn = std::get_if<SpawnPhase>(&effect)) spawn_phase(*spawn, now);
+        if (const auto* signal = std::get_if<SignalPhase>(&effect); signal != nullptr && current_->child)
+            sys::signal_group(current_->child->pid, signal->signal);
+        if (const auto* finish = std::get_if<FinishJob>(&effect)) finish_job(*finish);
+    }
+}
+
+void Agent::spawn_phase(const SpawnPhase& step, SteadyTime now) {
+    const auto folder = book_->folder(current_->record.id);
+    const auto text = folder + "/command";
+    const auto request = book_->request(current_->record.id);
+    std::map<std::string, std::string> extra;
+    if (request) {
+        extra = request->env;
+        if (auto written = sys::write_file_atomic(text, request->command, 0644, sys::Durability::fast); written)
+            extra["SUTFLEET_COMMAND_FILE"] = text;
+    }
+    extra["SUTFLEET_JOB_ID"] = current_->record.id.str();
+    extra["SUTFLEET_PHASE"] = step.phase;
+    extra["SUTFLEET_ARTIFACTS"] = folder + "/artifacts";
+    // The phase is published, not journalled: after a crash the record need not know more than RUNNING.
+    current_->record.phase = step.phase;
+    auto child = start(step.command, current_->log, folder, extra);
+    if (child) {
+        current_->child = *child;
+        return;
+    }
+    const auto note = "sutfleet: " + step.phase + " cannot be started: " + child.error().message + "\n";
+    [[maybe_unused]] const auto noted = current_->log->append(note);
+    phase_ended(child.error().kind == ErrorKind::not_found ? 127 : 126, now);
+}
+
+void Agent::phase_ended(int code, SteadyTime now) {
+    const auto seconds = current_->run.phase_seconds(now);
+    current_->record.phases[current_->run.phase()] = {code, static_cast<double>(static_cast<long>(seconds * 1000)) / 1000};
+    apply(current_->run.exited(code, now), now);
+}
+
+void Agent::finish_job(const FinishJob& finish) {
+    auto& record = current_->record;
+    record.phase.clear();
+    if (finish.needs_person) maintenance_ = "job " + record.id.str() + " ended with 46: the device needs a person";
+    if (current_->only_cleanup) {
+        if (finish.state != JobState::succeeded)
+            maintenance_ = "cleanup of lost job " + record.id.str() + " failed: " + finish.reason;
+    } else {
+        record.state = finish.state;
+        record.reason = finish.reason;
+        record.exit = finish.exit;
+        record.finished = format_rfc3339(sys::wall_now());
+    }
+    if (!maintenance_.empty()) book_->refuse_all("maintenance: " + maintenance_);
+    record.log_bytes = current_->log->end();
+    record.dropped = current_->feed.dropped() + current_->log->lost();
+    journal_current();
+    sys::log(sys::Level::info, "job=" + record.id.str() + " " + std::string(to_string(record.state)));
+    // Its last output goes out in its own time; the next job does not wait for the broker.
+    trailing_.push_back({record.id.str(), std::move(current_->feed)});
+    if (trailing_.size() > k_trailing_limit) trailing_.pop_front();
+    current_.reset();
+}
+
+}  // namespace sutfleet::agent

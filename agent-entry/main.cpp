@@ -1,0 +1,48 @@
+// agent-entry: PID 1 of an agent.
+
+#include <cstdio>
+#include <cstring>
+#include <string>
+
+#include "agent.hpp"
+#include "core/agent_files.hpp"
+#include "core/version.hpp"
+#include "sys/log.hpp"
+
+namespace {
+
+constexpr const char* k_help =
+    "agent-entry: PID 1 of a sutfleet agent\n\n"
+    "  --conf-dir DIR   the delivered conf (default /sut)\n"
+    "  --state-dir DIR  jobs and logs (default /var/lib/sutfleet)\n"
+    "  --run-dir DIR    the heartbeat (default /run/sutfleet)\n"
+    "  --help, --version\n";
+
+int usage(const std::string& what) {
+    std::fprintf(stderr, "agent-entry: %s\n%s", what.c_str(), k_help);
+    return 2;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    namespace files = sutfleet::agent_files;
+    sutfleet::agent::Folders folders{std::string(files::k_conf), std::string(files::k_state), std::string(files::k_run)};
+    for (int i = 1; i < argc; ++i) {
+        const std::string option(argv[i]);
+        if (option == "--help") return std::fputs(k_help, stdout), 0;
+        if (option == "--version") return std::printf("agent-entry %s\n", std::string(sutfleet::k_version).c_str()), 0;
+        std::string* into = option == "--conf-dir"    ? &folders.conf
+                            : option == "--state-dir" ? &folders.state
+                            : option == "--run-dir"   ? &folders.run
+                                                      : nullptr;
+        if (into == nullptr) return usage("unknown option '" + option + "'");
+        if (++i == argc) return usage(option + " needs a folder");
+        *into = argv[i];
+    }
+    sutfleet::sys::start_log("agent-entry");
+    auto agent = sutfleet::agent::Agent::open(folders);
+    if (agent) return (*agent)->run();
+    sutfleet::sys::log(sutfleet::sys::Level::error, agent.error().message);
+    return 1;
+}

@@ -1,0 +1,59 @@
+#include "output_feed.hpp"
+
+namespace sutfleet::agent {
+
+std::size_t OutputFeed::cut(const std::string& text, SteadyTime now, bool flush) {
+    const auto newline = text.rfind('\n');
+    if (newline == std::string::npos) {
+        if (flush || text.size() >= k_flood_batch) return text.size();
+        if (!partial_since_) partial_since_ = now;
+        if (now - *partial_since_ >= k_partial_line) return text.size();
+        due_ = *partial_since_ + k_partial_line;
+        return 0;
+    }
+    partial_since_.reset();
+    const bool gathered = flush || text.size() >= k_batch || now - last_sent_ >= k_gather;
+    if (gathered) return newline + 1;
+    due_ = last_sent_ + k_gather;
+    return 0;
+}
+
+void OutputFeed::run(SteadyTime now, bool flush, const Publish& publish) {
+    due_.reset();
+    while (sent_ < log_->end() && in_flight_.size() < k_batches_in_flight) {
+        auto piece = log_->read(sent_, k_flood_batch);
+        const auto gone = piece.offset - sent_;
+        const auto take = cut(piece.bytes, now, flush);
+        if (piece.bytes.empty() || take == 0) {
+            if (piece.bytes.empty()) dropped_ += gone, sent_ = piece.offset, acknowledged_ = sent_;
+            return;
+        }
+        OutputBatch batch{piece.bytes.substr(0, take), piece.offset, dropped_ + gone};
+        // An empty retained payload would delete the topic: a lone empty line keeps its newline.
+        if (batch.text.size() > 1 && batch.text.back() == '\n') batch.text.pop_back();
+        const auto id = publish(batch);
+        if (!id) return;  // an acknowledgement or a new connection comes with a wake
+        dropped_ += gone;
+        sent_ = piece.offset + take;
+        in_flight_.push_back({*id, sent_});
+        last_sent_ = now;
+        partial_since_.reset();
+    }
+}
+
+void OutputFeed::acknowledged(std::uint64_t publish_id) {
+    // Acknowledgements come in order; one that is not the first covers those before it.
+    for (std::size_t i = 0; i < in_flight_.size(); ++i) {
+        if (in_flight_[i].id != publish_id) continue;
+        acknowledged_ = in_flight_[i].end;
+        in_flight_.erase(in_flight_.begin(), in_flight_.begin() + static_cast<std::ptrdiff_t>(i) + 1);
+        return;
+    }
+}
+
+void OutputFeed::rewind() {
+    in_flight_.clear();
+    sent_ = acknowledged_;
+}
+
+}  // namespace sutfleet::agent

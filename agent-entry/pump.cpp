@@ -1,0 +1,128 @@
+#include "pump.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "sys/clock.hpp"
+#include "sys/file.hpp"
+#include "sys/log.hpp"
+
+namespace sutfleet::agent {
+namespace {
+constexpr std::size_t k_read = 64 * 1024;
+constexpr int k_turn_ms = 1000;        ///< the longest time between two ticks
+constexpr int k_turns_in_a_row = 16;   ///< of one source, before the others get theirs
+}  // namespace
+
+Result<std::unique_ptr<Pump>> Pump::open(const sys::Wake& owner, int out) {
+    auto wake = sys::Wake::open();
+    if (!wake) return fail(wake.error());
+    std::unique_ptr<Pump> pump(new Pump(owner, *std::move(wake), out));
+    pump->tick_ns_ = sys::boot_ns();
+    pump->thread_ = std::jthread([raw = pump.get()](const std::stop_token& stop) { raw->run(stop); });
+    return pump;
+}
+
+Pump::~Pump() {
+    thread_.request_stop();
+    wake_.notify();
+}
+
+Result<std::pair<SourceId, sys::UniqueFd>> Pump::add(std::shared_ptr<LogFile> log) {
+    int ends[2];
+    if (::pipe2(ends, O_CLOEXEC) != 0) return fail(errno_error("pipe", errno));
+    sys::UniqueFd ours(ends[0]), theirs(ends[1]);
+    ::fcntl(ours.get(), F_SETFL, O_NONBLOCK);
+    ::fcntl(ours.get(), F_SETPIPE_SZ, 1 << 20);  // fewer turns in a flood; refused is fine
+    auto source = std::make_shared<Source>();
+    source->fd = std::move(ours);
+    source->log = std::move(log);
+    const std::scoped_lock lock(mutex_);
+    source->id = next_++;
+    sources_.push_back(source);
+    wake_.notify();
+    return std::pair{source->id, std::move(theirs)};
+}
+
+void Pump::finish(SourceId id) {
+    const std::scoped_lock lock(mutex_);
+    for (const auto& source : sources_)
+        if (source->id == id) source->finishing = true;
+    wake_.notify();
+}
+
+std::vector<SourceId> Pump::take_ended() {
+    const std::scoped_lock lock(mutex_);
+    return std::exchange(ended_, {});
+}
+
+std::string Pump::trouble() const {
+    const std::scoped_lock lock(mutex_);
+    return trouble_;
+}
+
+std::vector<std::shared_ptr<Pump::Source>> Pump::sources() const {
+    const std::scoped_lock lock(mutex_);
+    return sources_;
+}
+
+void Pump::run(const std::stop_token& stop) {
+    std::string buffer(k_read, '\0');
+    while (!stop.stop_requested()) {
+        tick_ns_ = sys::boot_ns();
+        const auto now = sources();
+        std::vector<pollfd> set{{wake_.fd(), POLLIN, 0}};
+        for (const auto& source : now) set.push_back({source->fd.get(), POLLIN, 0});
+        ::poll(set.data(), set.size(), k_turn_ms);
+        wake_.clear();
+        for (const auto& source : now) {
+            bool finishing = false;
+            {
+                const std::scoped_lock lock(mutex_);
+                finishing = source->finishing;
+            }
+            const bool open = empty(*source, buffer);
+            if (!open || finishing) drop(*source);
+        }
+    }
+}
+
+bool Pump::empty(Source& source, std::string& buffer) {
+    for (int turn = 0; turn < k_turns_in_a_row || source.finishing; ++turn) {
+        const auto got = ::read(source.fd.get(), buffer.data(), buffer.size());
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return errno == EAGAIN;
+        if (got == 0) return false;
+        write_out(source, std::string_view(buffer.data(), static_cast<std::size_t>(got)));
+        tick_ns_ = sys::boot_ns();
+        // A grandchild that writes for ever must not keep an ended child's pipe for ever.
+        if (source.finishing && turn > 1024) return false;
+    }
+    return true;
+}
+
+void Pump::write_out(const Source& source, std::string_view bytes) {
+    const auto written = source.log->append(bytes);
+    owner_.notify();
+    if (const std::scoped_lock lock(mutex_); !written && trouble_.empty()) {
+        trouble_ = "cannot write the log: " + written.error().message;
+        sys::log(sys::Level::error, trouble_);
+    } else if (written && !trouble_.empty()) {
+        trouble_.clear();
+        sys::log(sys::Level::info, "the log can be written again");
+    }
+    // The container's stdout is the engine's: nothing can be done about a failure there.
+    [[maybe_unused]] const auto out = sys::write_all(out_, bytes);
+}
+
+void Pump::drop(const Source& source) {
+    const std::scoped_lock lock(mutex_);
+    ended_.push_back(source.id);
+    std::erase_if(sources_, [&](const auto& other) { return other->id == source.id; });
+    owner_.notify();
+}
+
+}  // namespace sutfleet::agent

@@ -1,0 +1,67 @@
+#pragma once
+// Owns the read ends of the children's pipes and the thread that empties them: any bytes, to the container's
+// stdout and to the child's log file. It never waits for the broker: MQTT reads the files (see output_feed.hpp).
+// A pipe that a grandchild keeps open is let go of when its child has ended and the pipe is empty.
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "core/result.hpp"
+#include "log_file.hpp"
+#include "sys/fd.hpp"
+#include "sys/wake.hpp"
+
+namespace sutfleet::agent {
+
+using SourceId = std::uint64_t;
+
+class Pump {
+  public:
+    /// `owner` is notified when output was written or a source ended. `out` is the container's stdout.
+    static Result<std::unique_ptr<Pump>> open(const sys::Wake& owner, int out);
+    ~Pump();
+
+    /// Makes a pipe whose bytes go to `log`. @return the write end, for the child.
+    Result<std::pair<SourceId, sys::UniqueFd>> add(std::shared_ptr<LogFile> log);
+    /// The child of this source has ended: read what is there, then close.
+    void finish(SourceId source);
+    /// Sources that are drained and closed since the last call.
+    std::vector<SourceId> take_ended();
+    /// Why the files cannot be written; empty while they can.
+    [[nodiscard]] std::string trouble() const;
+    /// CLOCK_BOOTTIME in ns of the pump's last turn.
+    [[nodiscard]] std::int64_t last_tick_ns() const { return tick_ns_; }
+
+  private:
+    struct Source {
+        SourceId id;
+        sys::UniqueFd fd;
+        std::shared_ptr<LogFile> log;
+        bool finishing = false;
+    };
+    Pump(const sys::Wake& owner, sys::Wake wake, int out) : owner_(owner), wake_(std::move(wake)), out_(out) {}
+    void run(const std::stop_token& stop);
+    [[nodiscard]] std::vector<std::shared_ptr<Source>> sources() const;
+    /// @return false at the end of the stream.
+    bool empty(Source& source, std::string& buffer);
+    void write_out(const Source& source, std::string_view bytes);
+    void drop(const Source& source);
+
+    const sys::Wake& owner_;
+    sys::Wake wake_;
+    const int out_;
+    mutable std::mutex mutex_;  ///< guards sources_, ended_, trouble_, next_
+    std::vector<std::shared_ptr<Source>> sources_;
+    std::vector<SourceId> ended_;
+    std::string trouble_;
+    SourceId next_ = 1;
+    std::atomic<std::int64_t> tick_ns_{0};
+    std::jthread thread_;
+};
+
+}  // namespace sutfleet::agent

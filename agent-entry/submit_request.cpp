@@ -1,0 +1,147 @@
+#include "submit_request.hpp"
+
+#include <algorithm>
+#include <array>
+#include <nlohmann/json.hpp>
+
+#include "core/duration.hpp"
+
+namespace sutfleet::agent {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::array<std::string_view, 5> k_optional_phases{"provision", "firmware_update", "allocate",
+                                                            "reserve", "test"};
+/// Of the published job schema of Testflinger; what it says to its server means nothing here.
+constexpr std::array<std::string_view, 7> k_server_keys{"job_queue", "name", "tags", "job_id", "parent_job_id",
+                                                        "attachments_status", "exclude_agents"};
+
+Result<void> refuse(std::string message) { return fail(ErrorKind::invalid_input, std::move(message)); }
+
+/// 64 levels are more than any job needs and far from what would overflow a stack.
+bool too_deep(std::string_view text) {
+    int depth = 0;
+    for (const char c : text) {
+        if (c == '{' || c == '[') ++depth;
+        if (c == '}' || c == ']') --depth;
+        if (depth > 64) return true;
+    }
+    return false;
+}
+
+Result<std::chrono::milliseconds> duration(const std::string& key, const json& value) {
+    const auto text = value.is_string() ? value.get<std::string>() : value.dump();
+    auto parsed = parse_duration(text);
+    if (!parsed) return fail(parsed.error().with(key));
+    return parsed;
+}
+
+Result<void> take_env(JobRequest& job, const json& value) {
+    if (!value.is_object()) return refuse("'env' must be an object of strings");
+    for (const auto& [name, text] : value.items()) {
+        if (!text.is_string() || name.empty() || name.find('=') != std::string::npos ||
+            name.find('\0') != std::string::npos || text.get<std::string>().find('\0') != std::string::npos)
+            return refuse("'env' must be an object of strings");
+        job.env[name] = text.get<std::string>();
+    }
+    return {};
+}
+
+Result<void> take_test_data(JobRequest& job, const json& value) {
+    if (!value.is_object() || !value.contains("test_cmds")) return {};
+    const auto& commands = value.at("test_cmds");
+    if (commands.is_string()) {
+        job.command = commands.get<std::string>();
+        return {};
+    }
+    if (!commands.is_array()) return refuse("'test_cmds' must be a text or a list of texts");
+    for (const auto& line : commands) {
+        if (!line.is_string()) return refuse("'test_cmds' must be a text or a list of texts");
+        job.command += line.get<std::string>() + "\n";
+    }
+    return {};
+}
+
+void take_phase(JobRequest& job, const std::string& phase, const json& data) {
+    const bool skip = data.is_object() && data.value("skip", json(false)) == json(true);
+    if (!skip) job.phases.insert(phase);
+}
+
+Result<void> take_phases(JobRequest& job, const json& value) {
+    if (!value.is_object()) return refuse("'phases' must be an object");
+    for (const auto& [phase, data] : value.items()) {
+        if (std::ranges::find(k_optional_phases, phase) == k_optional_phases.end())
+            return refuse("'phases' has an unknown phase '" + phase.substr(0, 40) + "'");
+        take_phase(job, phase, data);
+    }
+    return {};
+}
+
+Result<void> take_text(std::string& into, const std::string& key, const json& value) {
+    if (!value.is_string()) return refuse("'" + key + "' must be a text");
+    into = value.get<std::string>();
+    return {};
+}
+
+Result<void> take(JobRequest& job, const std::string& key, const json& value) {
+    if (key == "id") {
+        if (!value.is_string()) return refuse("'id' must be a text");
+        auto id = JobId::parse(value.get<std::string>());
+        if (!id) return fail(id.error());
+        job.id = *std::move(id);
+        return {};
+    }
+    if (key == "command") return take_text(job.command, key, value);
+    if (key == "env") return take_env(job, value);
+    if (key == "test_data") return take_test_data(job, value);
+    if (key == "phases") return take_phases(job, value);
+    if (key == "timeout" || key == "global_timeout" || key == "output_timeout") {
+        auto parsed = duration(key, value);
+        if (!parsed) return fail(parsed.error());
+        (key == "output_timeout" ? job.output_timeout : job.timeout) = *parsed;
+        return {};
+    }
+    if (key == "context") return {};  // free form: the job's JSON carries it to the commands
+    for (const auto phase : k_optional_phases)
+        if (key == std::string(phase) + "_data") return take_phase(job, std::string(phase), value), Result<void>{};
+    if (std::ranges::find(k_server_keys, key) != k_server_keys.end()) return {};
+    if (key == "priority" || key == "expires" || key == "retries" || key == "artifacts")
+        return refuse("key '" + key + "' is not supported yet");
+    return refuse("unknown key '" + key.substr(0, 40) + "'");
+}
+
+Result<JobRequest> decode_object(std::string_view payload) {
+    if (too_deep(payload)) return fail(ErrorKind::invalid_input, "the JSON is nested too deep");
+    const auto object = json::parse(payload, nullptr, false);
+    if (!object.is_object()) return fail(ErrorKind::invalid_input, "begins with '{' but is not valid JSON");
+    JobRequest job;
+    for (const auto& [key, value] : object.items())
+        if (auto taken = take(job, key, value); !taken) return fail(taken.error());
+    job.json = object.dump();
+    return job;
+}
+
+JobRequest text_job(std::string_view payload) {
+    JobRequest job;
+    job.command = std::string(payload);
+    std::erase(job.command, '\r');  // CRLF is accepted
+    const json as_object{{"command", job.command}};
+    job.json = as_object.dump(-1, ' ', false, json::error_handler_t::replace);
+    return job;
+}
+
+}  // namespace
+
+Result<JobRequest> decode_submit(std::string_view payload) {
+    if (payload.size() > k_submit_limit) return fail(ErrorKind::invalid_input, "too large");
+    if (payload.find('\0') != std::string_view::npos)
+        return fail(ErrorKind::invalid_input, "not a text: it has a NUL byte");
+    if (payload.find_first_not_of(" \t\r\n") == std::string_view::npos)
+        return fail(ErrorKind::invalid_input, "empty");
+    return payload.front() == '{' ? decode_object(payload) : Result<JobRequest>(text_job(payload));
+}
+
+Result<JobRequest> decode_journalled(std::string_view text) { return decode_object(text); }
+
+}  // namespace sutfleet::agent

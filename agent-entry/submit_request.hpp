@@ -1,0 +1,35 @@
+#pragma once
+// What a payload on `<sut>/submit` asks for. Pure: the decoder of the most exposed input of the product.
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include <chrono>
+
+#include "core/ids.hpp"
+#include "core/result.hpp"
+
+namespace sutfleet::agent {
+
+inline constexpr std::size_t k_submit_limit = 256 * 1024;  ///< bytes; more is `rejected: too large`
+
+struct JobRequest {
+    std::optional<JobId> id;  ///< none: the agent makes one, and a repeat is a new job
+    std::string command;      ///< the job's `test` data
+    std::map<std::string, std::string> env;
+    std::optional<std::chrono::milliseconds> timeout, output_timeout;
+    std::set<std::string> phases;  ///< the optional phases that the job has data for
+    std::string json;  ///< the job as a JSON object, for the commands to read
+    bool operator==(const JobRequest&) const = default;
+};
+
+/// @return invalid_input whose message is the text after `rejected: `.
+Result<JobRequest> decode_submit(std::string_view payload);
+
+/// The same for `JobRequest::json` as it was journalled, whatever its size.
+Result<JobRequest> decode_journalled(std::string_view json);
+
+}  // namespace sutfleet::agent

@@ -1,0 +1,94 @@
+#include <algorithm>
+#include <cctype>
+
+#include "conf/sut_conf_sections.hpp"
+
+namespace sutfleet::conf {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Range k_any{1ms, 24h * 365};
+constexpr Range k_probe{1s, 24h};
+
+bool is_env_name(std::string_view name) {
+    const auto is_word = [](unsigned char c) { return std::isalnum(c) != 0 || c == '_'; };
+    return !name.empty() && std::isdigit(static_cast<unsigned char>(name.front())) == 0 &&
+           std::ranges::all_of(name, is_word);
+}
+
+void read_queues(MapReader& root, SutConf& out) {
+    const auto* node = root.take("queues");
+    root.texts("queues", out.agent.queues);
+    if (node == nullptr || node->kind != Kind::sequence) return;
+    for (const auto& item : node->items)
+        if (item->kind == Kind::scalar && !SutName::parse(item->text))
+            root.wrong(*item, "queues", "queue names of 2 to 63 characters a-z, 0-9 and '-'");
+}
+
+void read_phases(MapReader& root, SutConf& out) {
+    root.section("phases", [&](MapReader& phases) {
+        for (const auto name : k_phase_names) {
+            std::optional<Command> command;
+            phases.command(name, command);
+            if (command) out.agent.phases[std::string(name)] = *std::move(command);
+        }
+    });
+}
+
+void read_timeouts(MapReader& root, Timeouts& out) {
+    root.section("timeouts", [&](MapReader& map) {
+        map.duration("job", k_any, out.job);
+        map.duration("output", k_any, out.output);
+        map.duration("stop", {0ms, 1h}, out.stop);
+        map.duration_or("queue", "none", k_any, out.queue);
+    });
+}
+
+void read_health(MapReader& root, HealthRules& out) {
+    root.section("health", [&](MapReader& map) {
+        map.duration("heartbeat", {100ms, 1h}, out.heartbeat);
+        map.duration("max_age", {1s, 24h}, out.max_age);
+        map.duration_or("interval", "auto", k_probe, out.interval);
+        map.duration_or("silence", "off", k_any, out.silence);
+        map.texts("unhealthy_on", out.unhealthy_on);
+        map.texts("clear_on", out.clear_on);
+        if (const auto index = map.choice("on_unhealthy", {"restart", "none"}))
+            out.restart_on_unhealthy = *index == 0;
+        if (out.max_age < 2 * out.heartbeat) {
+            const auto* at =
+                map.take("max_age") != nullptr ? map.take("max_age") : map.take("heartbeat");
+            if (at != nullptr) map.wrong(*at, "max_age", "at least twice 'health.heartbeat'");
+        }
+    });
+}
+
+void read_env(MapReader& root, SutConf& out) {
+    root.text_map("env", out.agent.env);
+    const auto* node = root.take("env");
+    if (node == nullptr || node->kind != Kind::map) return;
+    for (const auto& [name, value] : node->entries)
+        if (!is_env_name(name->text))
+            root.note(*name, "'env': expected a name of letters, digits and '_', found " +
+                                 describe(*name));
+}
+
+}  // namespace
+
+void mark_not_acted_on(MapReader& map, std::string_view key, int line, SutConf& out) {
+    if (map.take(key) != nullptr)
+        out.not_acted_on.push_back(map.full(key) + " (line " + std::to_string(line) + ")");
+}
+
+void read_agent(MapReader& root, SutConf& out) {
+    root.command("command", out.agent.command);
+    if (const auto index = root.choice("restart", {"always", "on-failure", "no"}))
+        out.agent.restart = static_cast<RestartPolicy>(*index);
+    read_queues(root, out);
+    read_phases(root, out);
+    read_timeouts(root, out.agent.timeouts);
+    read_health(root, out.agent.health);
+    read_env(root, out);
+}
+
+}  // namespace sutfleet::conf

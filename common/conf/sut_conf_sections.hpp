@@ -1,0 +1,23 @@
+#pragma once
+// The parts of a conf, each read by one function from the root map. Internal to conf/.
+
+#include "conf/sut_conf_reader.hpp"
+
+namespace sutfleet::conf {
+
+/// What the agent runs by: command, restart, queues, phases, timeouts, health, env.
+void read_agent(MapReader& root, SutConf& out);
+/// What shapes the container: image, mounts, devices, network, resources, user, cap_add.
+void read_container(MapReader& root, SutConf& out);
+/// Keys that are checked in form and not acted on: probes, init, services, renew, secrets.
+void read_later(MapReader& root, SutConf& out);
+/// The published keys of a testflinger-agent conf.
+void read_testflinger(MapReader& root, SutConf& out);
+
+/// `key (line n)` among those that are not acted on, if it is there.
+void mark_not_acted_on(MapReader& map, std::string_view key, int line, SutConf& out);
+
+inline constexpr std::string_view k_phase_names[] = {
+    "setup", "provision", "firmware_update", "test", "allocate", "reserve", "cleanup"};
+
+}  // namespace sutfleet::conf

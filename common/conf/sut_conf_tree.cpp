@@ -1,0 +1,216 @@
+#include "conf/sut_conf_tree.hpp"
+
+#include <yaml-cpp/eventhandler.h>
+#include <yaml-cpp/exceptions.h>
+#include <yaml-cpp/mark.h>
+#include <yaml-cpp/parser.h>
+
+#include <algorithm>
+#include <istream>
+#include <map>
+#include <sstream>
+
+namespace sutfleet::conf {
+namespace {
+
+using MutableNode = std::shared_ptr<Node>;
+
+/// Thrown through the parser to end it; never leaves this file.
+struct Stop {};
+
+class TreeBuilder final : public YAML::EventHandler {
+  public:
+    [[nodiscard]] NodePtr root() const { return root_; }
+    [[nodiscard]] std::vector<ConfError>& errors() { return errors_; }
+
+    void OnDocumentStart(const YAML::Mark& mark) override {
+        if (++documents_ > 1) stop(mark, "a second document: expected only one in a conf");
+    }
+    void OnDocumentEnd() override {}
+    void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+        attach(make(mark, Kind::null, anchor));
+    }
+    void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
+        const auto found = anchors_.find(anchor);
+        if (found == anchors_.end() || is_open(found->second)) stop(mark, "an alias of itself");
+        attach(found->second);
+    }
+    void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                  const std::string& value) override {
+        const bool plain = tag == "?" || tag.empty();
+        const bool null =
+            plain && (value == "~" || value == "null" || value == "Null" || value == "NULL");
+        auto node = make(mark, null ? Kind::null : Kind::scalar, anchor);
+        node->text = value;
+        node->plain = plain;
+        attach(std::move(node));
+    }
+    void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
+                         YAML::EmitterStyle::value) override {
+        open(make(mark, Kind::sequence, anchor), mark);
+    }
+    void OnSequenceEnd() override { close(); }
+    void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t anchor,
+                    YAML::EmitterStyle::value) override {
+        open(make(mark, Kind::map, anchor), mark);
+    }
+    void OnMapEnd() override { close(); }
+
+  private:
+    struct Open {
+        MutableNode node;
+        NodePtr key;  ///< of a map: the key whose value comes next
+    };
+
+    [[noreturn]] void stop(const YAML::Mark& mark, std::string message) {
+        errors_.push_back({mark.line + 1, mark.column + 1, std::move(message)});
+        throw Stop{};
+    }
+
+    MutableNode make(const YAML::Mark& mark, Kind kind, YAML::anchor_t anchor) {
+        auto node = std::make_shared<Node>();
+        node->kind = kind;
+        node->line = mark.line + 1;
+        node->column = mark.column + 1;
+        if (anchor != 0) anchors_[anchor] = node;
+        return node;
+    }
+
+    [[nodiscard]] bool is_open(const MutableNode& node) const {
+        return std::ranges::any_of(open_, [&](const Open& each) { return each.node == node; });
+    }
+
+    void open(MutableNode node, const YAML::Mark& mark) {
+        if (open_.size() >= k_depth_limit)
+            stop(mark, "nested too deeply: expected at most " + std::to_string(k_depth_limit) +
+                           " levels");
+        open_.push_back({std::move(node), nullptr});
+    }
+    void close() {
+        auto node = std::move(open_.back().node);
+        open_.pop_back();
+        attach(std::move(node));
+    }
+
+    void attach(NodePtr node) {
+        if (open_.empty()) {
+            root_ = std::move(node);
+            return;
+        }
+        auto& parent = open_.back();
+        if (parent.node->kind == Kind::sequence) {
+            parent.node->items.push_back(std::move(node));
+        } else if (!parent.key) {
+            parent.key = std::move(node);
+        } else {
+            add_entry(parent, std::move(node));
+        }
+    }
+
+    void add_entry(Open& parent, NodePtr value) {
+        const auto key = std::exchange(parent.key, nullptr);
+        if (key->kind != Kind::scalar) {
+            errors_.push_back(
+                {key->line, key->column, "a key must be a word, found " + describe(*key)});
+            return;
+        }
+        const auto same = std::ranges::find_if(parent.node->entries, [&](const auto& entry) {
+            return entry.first->text == key->text;
+        });
+        if (same == parent.node->entries.end()) {
+            parent.node->entries.emplace_back(key, std::move(value));
+            return;
+        }
+        errors_.push_back({key->line, key->column,
+                           "'" + key->text + "': duplicate key, it is already set in line " +
+                               std::to_string(same->first->line)});
+    }
+
+    NodePtr root_;
+    std::vector<Open> open_;
+    std::map<YAML::anchor_t, MutableNode> anchors_;
+    std::vector<ConfError> errors_;
+    int documents_ = 0;
+};
+
+/// How many bytes the UTF-8 sequence at the beginning of `text` has; 0 if it is none.
+std::size_t utf8_length(std::string_view text) {
+    const auto lead = static_cast<unsigned char>(text.front());
+    const std::size_t length = lead < 0x80   ? 1
+                               : lead < 0xC2 ? 0
+                               : lead < 0xE0 ? 2
+                               : lead < 0xF0 ? 3
+                               : lead < 0xF5 ? 4
+                                             : 0;
+    if (length == 0 || length > text.size()) return 0;
+    const auto follows = [](char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; };
+    return std::ranges::all_of(text.substr(1, length - 1), follows) ? length : 0;
+}
+
+/// yaml-cpp replaces what is not UTF-8 and lets control characters pass: both mean a binary or
+/// broken file.
+std::optional<ConfError> find_binary(std::string_view text) {
+    ConfError at{1, 1, "not a text: expected UTF-8 without control characters"};
+    for (std::size_t i = 0; i < text.size();) {
+        const auto length = utf8_length(text.substr(i));
+        const auto c = static_cast<unsigned char>(text[i]);
+        if (length == 0 || (c < 0x20 && c != '\n' && c != '\r' && c != '\t') || c == 0x7F)
+            return at;
+        at.line += c == '\n' ? 1 : 0;
+        at.column = c == '\n' ? 1 : at.column + 1;
+        i += length;
+    }
+    return std::nullopt;
+}
+
+/// YAML itself cannot tell a half-written file from a whole one; an empty one at least is no conf.
+ConfError empty_error() {
+    return {1, 1,
+            "the file is empty: expected keys such as 'description' or 'command', or {} for all "
+            "defaults"};
+}
+
+}  // namespace
+
+std::string describe(const Node& node) {
+    switch (node.kind) {
+        case Kind::null:
+            return "nothing";
+        case Kind::scalar:
+            return "'" + (node.text.size() > 40 ? node.text.substr(0, 40) + "…" : node.text) + "'";
+        case Kind::sequence:
+            return "a list";
+        case Kind::map:
+            return "a map";
+    }
+    return "nothing";
+}
+
+tl::expected<NodePtr, std::vector<ConfError>> parse_tree(std::string_view text) {
+    using Errors = std::vector<ConfError>;
+    if (text.size() > k_conf_limit)
+        return tl::make_unexpected(Errors{{1, 1,
+                                           "the file is too large: expected at most " +
+                                               std::to_string(k_conf_limit) + " bytes"}});
+    if (auto binary = find_binary(text)) return tl::make_unexpected(Errors{*std::move(binary)});
+    TreeBuilder builder;
+    try {
+        std::istringstream stream{std::string(text)};
+        YAML::Parser parser(stream);
+        while (parser.HandleNextDocument(builder)) {
+        }
+    } catch (const Stop&) {
+        // the error is already among the others
+    } catch (const YAML::Exception& error) {
+        builder.errors().push_back(
+            {error.mark.line + 1, error.mark.column + 1, "not YAML: " + error.msg});
+    } catch (const std::exception& error) {
+        builder.errors().push_back({1, 1, std::string("not YAML: ") + error.what()});
+    }
+    if (!builder.errors().empty()) return tl::make_unexpected(std::move(builder.errors()));
+    if (!builder.root() || builder.root()->kind == Kind::null)
+        return tl::make_unexpected(Errors{empty_error()});
+    return builder.root();
+}
+
+}  // namespace sutfleet::conf

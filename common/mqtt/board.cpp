@@ -1,0 +1,45 @@
+#include "mqtt/board.hpp"
+
+namespace sutfleet::mqtt {
+
+void Board::set(const std::string& topic, std::string payload) {
+    auto& wanted = wanted_[topic];
+    if (wanted == payload) return;
+    wanted = std::move(payload);
+    dirty_.insert(topic);
+}
+
+void Board::refresh(const std::string& topic, std::string payload) {
+    wanted_[topic] = std::move(payload);
+    dirty_.insert(topic);
+}
+
+void Board::clear(const std::string& topic) {
+    wanted_[topic].clear();
+    dirty_.insert(topic);
+}
+
+std::string Board::get(const std::string& topic) const {
+    const auto found = wanted_.find(topic);
+    return found == wanted_.end() ? std::string() : found->second;
+}
+
+void Board::flush(Session& session, SteadyTime now) {
+    if (!session.connected()) return;
+    if (session.epoch() != epoch_ || now >= all_at_) {
+        epoch_ = session.epoch();
+        all_at_ = now + k_republish_all;
+        for (const auto& [topic, payload] : wanted_) dirty_.insert(topic);
+    }
+    for (auto at = dirty_.begin(); at != dirty_.end(); at = dirty_.erase(at)) {
+        const auto& payload = wanted_[*at];
+        Publication publication;
+        publication.topic = *at;
+        publication.payload = payload;
+        publication.retain = true;
+        if (!session.publish(publication)) return;
+        if (payload.empty()) wanted_.erase(*at);
+    }
+}
+
+}  // namespace sutfleet::mqtt
