@@ -1,0 +1,292 @@
+#include "docker_engine.hpp"
+
+#include <condition_variable>
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <thread>
+
+#include "docker_json.hpp"
+#include "http_client.hpp"
+#include "tar_writer.hpp"
+
+namespace sutfleet::docker {
+namespace {
+
+using namespace std::chrono_literals;
+
+std::string escaped(std::string_view text) {
+    std::string out;
+    constexpr std::string_view k_hex = "0123456789ABCDEF";
+    for (const char c : text) {
+        const auto byte = static_cast<unsigned char>(c);
+        if ((byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || c == '-' ||
+            c == '_' || c == '.')
+            out += c;
+        else
+            out.append({'%', k_hex[byte >> 4], k_hex[byte & 15]});
+    }
+    return out;
+}
+
+ErrorKind kind_of(long status) {
+    if (status == 404) return ErrorKind::not_found;
+    if (status == 409) return ErrorKind::conflict;
+    if (status == 400) return ErrorKind::invalid_input;
+    return status >= 500 ? ErrorKind::transient : ErrorKind::permanent;
+}
+
+class DockerEngine final : public Engine {
+  public:
+    explicit DockerEngine(HttpClient http) : http_(std::move(http)) {}
+
+    Result<Info> ping() override;
+    Result<std::vector<FoundContainer>> agents(std::string_view stack) override;
+    Result<FoundContainer> inspect(std::string_view id) override;
+    Result<std::vector<std::pair<std::string, std::string>>> with_role(std::string_view stack,
+                                                                      std::string_view role) override;
+    Result<std::string> image_user(std::string_view image) override;
+    Result<std::string> create(const AgentContainer& wanted) override;
+    Result<void> start(std::string_view id) override { return act("/containers/" + escaped(id) + "/start"); }
+    Result<void> stop(std::string_view id, std::chrono::seconds timeout) override {
+        return act("/containers/" + escaped(id) + "/stop?t=" + std::to_string(timeout.count()), timeout + 30s);
+    }
+    Result<void> kill(std::string_view id) override;
+    Result<void> remove(std::string_view id) override;
+    Result<ProbeOutcome> probe(std::string_view id, const std::vector<std::string>& command,
+                               std::chrono::milliseconds limit) override;
+    Result<std::string> tail(std::string_view id, int lines) override;
+    Result<void> create_volume(std::string_view name, const std::map<std::string, std::string>& labels) override;
+    Result<void> remove_volume(std::string_view name) override;
+    Result<bool> has_volume(std::string_view name) override;
+    Result<void> deliver(std::string_view image, const std::map<std::string, std::string>& labels,
+                         const std::vector<Delivery>& deliveries) override;
+
+  private:
+    /// One call; any status of 400 and above is an error with the engine's own message.
+    Result<std::string> call(HttpClient::Request request);
+    Result<void> act(std::string path, std::chrono::milliseconds limit = 30s);
+    Result<ApiVersion> api();
+
+    const HttpClient http_;
+    std::mutex mutex_;
+    std::optional<ApiVersion> api_;  ///< asked again after each time the engine was away
+};
+
+Result<ApiVersion> DockerEngine::api() {
+    {
+        const std::scoped_lock lock(mutex_);
+        if (api_) return *api_;
+    }
+    const auto answer = http_.send({"GET", "/version", {}, {}, 10s});
+    if (!answer) return fail(answer.error());
+    const auto server = decode_version(answer->body);
+    if (!server) return fail(server.error());
+    const auto chosen = std::min(k_newest_api, server->newest);
+    if (chosen < k_oldest_api || server->oldest > k_newest_api)
+        return fail(ErrorKind::permanent, "the engine is " + server->version + ": its API is not among 1.40 to 1.44");
+    const std::scoped_lock lock(mutex_);
+    api_ = chosen;
+    return chosen;
+}
+
+Result<std::string> DockerEngine::call(HttpClient::Request request) {
+    const auto version = api();
+    if (!version) return fail(version.error());
+    const auto what = request.method + " " + request.path.substr(0, request.path.find('?'));
+    request.path = "/v" + std::to_string(version->major) + "." + std::to_string(version->minor) + request.path;
+    auto answer = http_.send(request);
+    if (!answer) {
+        const std::scoped_lock lock(mutex_);
+        api_.reset();
+        return fail(answer.error());
+    }
+    if (answer->status < 400) return std::move(answer->body);
+    auto message = text_member(answer->body, "message");
+    if (message.empty()) message = "status " + std::to_string(answer->status) + " to " + what;
+    return fail(kind_of(answer->status), message);
+}
+
+Result<void> DockerEngine::act(std::string path, std::chrono::milliseconds limit) {
+    const auto done = call({"POST", std::move(path), {}, "application/json", limit});
+    if (!done) return fail(done.error());
+    return {};
+}
+
+Result<Engine::Info> DockerEngine::ping() {
+    const auto version = api();
+    if (!version) return fail(version.error());
+    const auto info = call({"GET", "/info", {}, {}, 10s});
+    if (!info) return fail(info.error());
+    const auto cpus = decode_cpus(*info);
+    if (!cpus) return fail(cpus.error());
+    return Info{"docker", text_member(*info, "ServerVersion"),
+                std::to_string(version->major) + "." + std::to_string(version->minor), *cpus};
+}
+
+Result<std::vector<FoundContainer>> DockerEngine::agents(std::string_view stack) {
+    const auto filters = encode_filters({"io.sutfleet.stack=" + std::string(stack), "io.sutfleet.sut"});
+    const auto answer = call({"GET", "/containers/json?all=1&filters=" + escaped(filters), {}, {}, 30s});
+    if (!answer) return fail(answer.error());
+    const auto list = decode_list(*answer);
+    if (!list) return fail(list.error());
+    std::vector<FoundContainer> out;
+    for (const auto& [id, name] : *list) {
+        auto one = inspect(id);
+        if (!one && one.error().kind == ErrorKind::not_found) continue;  // removed meanwhile
+        if (!one) return fail(one.error());
+        out.push_back(*std::move(one));
+    }
+    return out;
+}
+
+Result<FoundContainer> DockerEngine::inspect(std::string_view id) {
+    const auto answer = call({"GET", "/containers/" + escaped(id) + "/json", {}, {}, 15s});
+    if (!answer) return fail(answer.error());
+    return decode_container(*answer);
+}
+
+Result<std::vector<std::pair<std::string, std::string>>> DockerEngine::with_role(std::string_view stack,
+                                                                                std::string_view role) {
+    const auto filters =
+        encode_filters({"io.sutfleet.stack=" + std::string(stack), "io.sutfleet.role=" + std::string(role)});
+    // Helpers are never running; of the others only those that run count.
+    const std::string all = role == "helper" ? "all=1&" : "";
+    const auto answer = call({"GET", "/containers/json?" + all + "filters=" + escaped(filters), {}, {}, 15s});
+    if (!answer) return fail(answer.error());
+    return decode_list(*answer);
+}
+
+Result<std::string> DockerEngine::image_user(std::string_view image) {
+    const auto answer = call({"GET", "/images/" + std::string(image) + "/json", {}, {}, 15s});
+    if (!answer) return fail(answer.error());
+    return decode_image_user(*answer);
+}
+
+Result<std::string> DockerEngine::create(const AgentContainer& wanted) {
+    const auto version = api();
+    if (!version) return fail(version.error());
+    const auto answer = call({"POST", "/containers/create?name=" + escaped(wanted.name),
+                              encode_create(wanted, *version), "application/json", 60s});
+    if (!answer) return fail(answer.error());
+    return text_member(*answer, "Id");
+}
+
+Result<void> DockerEngine::kill(std::string_view id) {
+    auto done = act("/containers/" + escaped(id) + "/kill");
+    if (!done && done.error().kind == ErrorKind::conflict) return {};  // it does not run
+    return done;
+}
+
+Result<void> DockerEngine::remove(std::string_view id) {
+    const auto done = call({"DELETE", "/containers/" + escaped(id) + "?force=1&v=0", {}, "application/json", 60s});
+    if (!done && done.error().kind != ErrorKind::not_found) return fail(done.error());
+    return {};
+}
+
+Result<ProbeOutcome> DockerEngine::probe(std::string_view id, const std::vector<std::string>& command,
+                                         std::chrono::milliseconds limit) {
+    const auto made = call({"POST", "/containers/" + escaped(id) + "/exec", encode_exec(command), "application/json", 10s});
+    if (!made) return fail(made.error());
+    const auto exec = text_member(*made, "Id");
+    const auto output = call({"POST", "/exec/" + exec + "/start", R"({"Detach":false,"Tty":false})", "application/json", limit});
+    ProbeOutcome outcome;
+    if (!output) return outcome;  // it hung until the limit
+    outcome.output = unframe(*output).substr(0, 4096);
+    const auto answer = call({"GET", "/exec/" + exec + "/json", {}, {}, 10s});
+    if (!answer) return fail(answer.error());
+    const auto state = decode_exec(*answer);
+    if (!state) return fail(state.error());
+    outcome.finished = !state->running;
+    outcome.exit_code = state->exit_code;
+    return outcome;
+}
+
+Result<std::string> DockerEngine::tail(std::string_view id, int lines) {
+    const auto answer = call({"GET", "/containers/" + escaped(id) + "/logs?stdout=1&stderr=1&tail=" + std::to_string(lines), {}, {}, 10s});
+    if (!answer) return fail(answer.error());
+    return unframe(*answer);
+}
+
+Result<void> DockerEngine::create_volume(std::string_view name, const std::map<std::string, std::string>& labels) {
+    const auto done = call({"POST", "/volumes/create", encode_volume(name, labels), "application/json", 30s});
+    if (!done) return fail(done.error());
+    return {};
+}
+
+Result<void> DockerEngine::remove_volume(std::string_view name) {
+    const auto done = call({"DELETE", "/volumes/" + escaped(name), {}, "application/json", 30s});
+    if (!done && done.error().kind != ErrorKind::not_found) return fail(done.error());
+    return {};
+}
+
+Result<bool> DockerEngine::has_volume(std::string_view name) {
+    const auto found = call({"GET", "/volumes/" + escaped(name), {}, {}, 10s});
+    if (found) return true;
+    if (found.error().kind == ErrorKind::not_found) return false;
+    return fail(found.error());
+}
+
+Result<void> DockerEngine::deliver(std::string_view image, const std::map<std::string, std::string>& labels,
+                                   const std::vector<Delivery>& deliveries) {
+    std::vector<std::string> volumes;
+    for (const auto& delivery : deliveries) volumes.push_back(delivery.volume);
+    const auto made = call({"POST", "/containers/create", encode_helper(image, labels, volumes), "application/json", 60s});
+    if (!made) return fail(made.error());
+    const auto id = text_member(*made, "Id");
+    Result<void> outcome;
+    for (std::size_t i = 0; i < deliveries.size() && outcome; ++i) {
+        auto tar = write_tar("", deliveries[i].entries);
+        if (!tar) {
+            outcome = fail(tar.error());
+            break;
+        }
+        const auto put = call({"PUT", "/containers/" + id + "/archive?path=%2Fv" + std::to_string(i), *std::move(tar),
+                               "application/x-tar", 120s});
+        if (!put) outcome = fail(put.error().with("volume " + deliveries[i].volume));
+    }
+    if (auto removed = remove(id); !removed && outcome) return removed;
+    return outcome;
+}
+
+class DockerEvents final : public EngineEvents {
+  public:
+    DockerEvents(HttpClient http, std::string stack, std::function<void()> wake) : wake_(std::move(wake)) {
+        thread_ = std::jthread([this, http = std::move(http), stack = std::move(stack)](const std::stop_token& stop) {
+            const auto path = "/v1.40/events?filters=" + escaped(encode_event_filters(stack));
+            const auto go_on = [&stop] { return !stop.stop_requested(); };
+            while (go_on()) {
+                wake_();  // what came before this connection was not heard
+                [[maybe_unused]] const auto ended = http.stream(
+                    path, [this](std::string_view) { return wake_(), true; }, go_on);
+                std::unique_lock lock(mutex_);
+                pause_.wait_for(lock, stop, 1s, [] { return false; });
+            }
+        });
+    }
+    ~DockerEvents() override { thread_.request_stop(); }
+
+  private:
+    const std::function<void()> wake_;
+    std::mutex mutex_;
+    std::condition_variable_any pause_;
+    std::jthread thread_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Engine>> open_docker(const std::string& docker_host) {
+    auto http = HttpClient::open(docker_host);
+    if (!http) return fail(http.error());
+    return std::make_unique<DockerEngine>(*std::move(http));
+}
+
+Result<std::unique_ptr<EngineEvents>> watch_docker_events(const std::string& docker_host, std::string stack,
+                                                          std::function<void()> wake) {
+    auto http = HttpClient::open(docker_host);
+    if (!http) return fail(http.error());
+    return std::make_unique<DockerEvents>(*std::move(http), std::move(stack), std::move(wake));
+}
+
+}  // namespace sutfleet::docker

@@ -1,0 +1,45 @@
+#pragma once
+// One HTTP request to the engine, over its unix socket or TCP, with a deadline and a size limit. libcurl stays
+// behind the .cpp. Threads: any; each call has a connection of its own.
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "core/result.hpp"
+
+namespace sutfleet::docker {
+
+struct HttpAnswer {
+    long status = 0;
+    std::string body;
+};
+
+class HttpClient {
+  public:
+    /// `unix:///path` or `tcp://host:port`. @return invalid_input for anything else.
+    static Result<HttpClient> open(const std::string& docker_host);
+
+    struct Request {
+        std::string method = "GET";
+        std::string path;
+        std::string body;
+        std::string content_type = "application/json";
+        std::chrono::milliseconds limit{30'000};
+    };
+    /// @return transient when the engine does not answer, with what to do about it.
+    Result<HttpAnswer> send(const Request& request) const;
+    /// Streams an endless answer to `sink` until it returns false, `go_on` does, or the connection ends.
+    /// `go_on` is asked at least once a second.
+    Result<void> stream(const std::string& path, const std::function<bool(std::string_view)>& sink,
+                        const std::function<bool()>& go_on) const;
+
+  private:
+    std::string socket_;  ///< empty for TCP
+    std::string base_;
+};
+
+inline constexpr std::size_t k_answer_limit = 64 * 1024 * 1024;
+
+}  // namespace sutfleet::docker
