@@ -10,9 +10,12 @@ using std::chrono::milliseconds;
 
 std::string_view to_text(RestartPolicy policy) {
     switch (policy) {
-        case RestartPolicy::always: return "always";
-        case RestartPolicy::on_failure: return "on-failure";
-        case RestartPolicy::no: return "no";
+        case RestartPolicy::always:
+            return "always";
+        case RestartPolicy::on_failure:
+            return "on-failure";
+        case RestartPolicy::no:
+            return "no";
     }
     return "on-failure";
 }
@@ -33,7 +36,9 @@ std::optional<milliseconds> optional_ms(const json& value) {
     return milliseconds(value.get<milliseconds::rep>());
 }
 
-milliseconds ms(const json& value) { return milliseconds(value.get<milliseconds::rep>()); }
+milliseconds ms(const json& value) {
+    return milliseconds(value.get<milliseconds::rep>());
+}
 
 json encode(const Timeouts& timeouts) {
     return {{"job", timeouts.job.count()},
@@ -43,13 +48,17 @@ json encode(const Timeouts& timeouts) {
 }
 
 Timeouts decode_timeouts(const json& from) {
-    return {ms(from.at("job")), ms(from.at("output")), ms(from.at("stop")), optional_ms(from.at("queue"))};
+    return {ms(from.at("job")), ms(from.at("output")), ms(from.at("stop")),
+            optional_ms(from.at("queue"))};
 }
 
 json encode(const HealthRules& health) {
-    return {{"heartbeat", health.heartbeat.count()},      {"max_age", health.max_age.count()},
-            {"interval", optional_ms(health.interval)},   {"silence", optional_ms(health.silence)},
-            {"unhealthy_on", health.unhealthy_on},        {"clear_on", health.clear_on},
+    return {{"heartbeat", health.heartbeat.count()},
+            {"max_age", health.max_age.count()},
+            {"interval", optional_ms(health.interval)},
+            {"silence", optional_ms(health.silence)},
+            {"unhealthy_on", health.unhealthy_on},
+            {"clear_on", health.clear_on},
             {"restart_on_unhealthy", health.restart_on_unhealthy}};
 }
 
@@ -94,8 +103,9 @@ AgentRules decode_rules(const json& from) {
 }  // namespace
 
 std::string encode_agent_conf(const AgentConf& conf) {
-    const json out{{"sut", conf.sut.str()},     {"stack", conf.stack}, {"broker", conf.broker},
-                   {"topic_prefix", conf.topic_prefix}, {"build", conf.build}, {"rules", encode(conf.rules)}};
+    const json out{{"sut", conf.sut.str()}, {"stack", conf.stack},
+                   {"broker", conf.broker}, {"topic_prefix", conf.topic_prefix},
+                   {"build", conf.build},   {"rules", encode(conf.rules)}};
     return out.dump(1, ' ', false, json::error_handler_t::replace);
 }
 

@@ -1,0 +1,35 @@
+#pragma once
+// The subcommands: each does one thing and returns the exit code.
+
+#include "connection.hpp"
+#include "core/topics.hpp"
+#include "link.hpp"
+#include "options.hpp"
+#include "screen.hpp"
+
+namespace sutfleet::ctl {
+
+struct Context {
+    const Options& options;
+    const Screen& screen;
+    const sys::Signals& signals;
+    Connection connection;
+    Topics topics;
+};
+
+int validate(const Options& options, const Screen& screen);
+Outcome<int> ps(const Context& context);
+Outcome<int> logs(const Context& context);
+Outcome<int> submit(const Context& context);
+Outcome<int> jobs(const Context& context);
+Outcome<int> job(const Context& context);
+Outcome<int> events(const Context& context);
+/// cancel, restart, drain, resume on the SUT; reset, plan, apply on the fleet.
+Outcome<int> control(const Context& context);
+
+/// The SUT that the command line names.
+Outcome<SutName> wanted_sut(const Options& options);
+/// Everything ends here: runs the subcommand, says what went wrong.
+int run(const Options& options, const sys::Signals& signals);
+
+}  // namespace sutfleet::ctl

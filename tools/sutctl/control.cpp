@@ -1,0 +1,99 @@
+#include <nlohmann/json.hpp>
+
+#include "commands.hpp"
+#include "submission.hpp"
+
+namespace sutfleet::ctl {
+namespace {
+
+using namespace std::chrono_literals;
+using Clock = std::chrono::steady_clock;
+using nlohmann::json;
+using nlohmann::ordered_json;
+
+constexpr auto k_answer_limit = 10s;
+
+struct Request {
+    std::string to, answers, who;
+    std::string alive;  ///< the topic that says `offline` when nobody will answer
+    std::string argument;
+};
+
+Outcome<Request> request_of(const Context& context) {
+    const auto& verb = context.options.command;
+    const auto& topics = context.topics;
+    const Request fleet{topics.fleet_command(verb), topics.fleet_response(verb), "the supervisor",
+                        topics.fleet_supervisor(), context.options.sut};
+    if (verb == "plan" || verb == "apply") return fleet;
+    const auto sut = wanted_sut(context.options);
+    if (!sut) return tl::make_unexpected(sut.error());
+    if (verb == "reset") return fleet;
+    return Request{topics.command(*sut, verb), topics.response(*sut, verb), sut->str(),
+                   topics.of(*sut, k_agent), context.options.job};
+}
+
+std::string text_of(const json& object, const char* key) {
+    if (!object.contains(key) || object[key].is_null()) return {};
+    return object[key].is_string()
+               ? object[key].get<std::string>()
+               : object[key].dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+/// The answer to another's request bears another transaction.
+bool is_ours(const json& answer, const std::string& transaction) {
+    const auto theirs = text_of(answer, "transaction");
+    return theirs.empty() || theirs == transaction;
+}
+
+Outcome<int> tell(const Context& context, const json& answer, const std::string& payload) {
+    if (context.options.json) context.screen.line(payload);
+    if (text_of(answer, "status") != "ok") {
+        if (context.options.json) return k_refused;
+        return tl::make_unexpected(Failure{k_refused, printable(text_of(answer, "error"))});
+    }
+    if (!context.options.json) context.screen.line(text_of(answer, "data"));
+    return k_ok;
+}
+
+Outcome<int> wait_for_answer(const Context& context, Link& link, const Request& request,
+                             const std::string& transaction) {
+    const auto deadline = Clock::now() + k_answer_limit;
+    for (;;) {
+        const auto heard = link.next(deadline);
+        if (heard.kind == Heard::Kind::interrupted) return k_interrupted;
+        if (heard.kind == Heard::Kind::timeout)
+            return tl::make_unexpected(
+                Failure{k_timed_out, request.who + " gave no answer in 10 s"});
+        if (heard.kind != Heard::Kind::message || heard.message.topic != request.answers) continue;
+        const auto answer = json::parse(heard.message.payload, nullptr, false);
+        if (answer.is_object() && is_ours(answer, transaction))
+            return tell(context, answer, heard.message.payload);
+    }
+}
+
+}  // namespace
+
+Outcome<int> control(const Context& context) {
+    const auto request = request_of(context);
+    if (!request) return tl::make_unexpected(request.error());
+    auto link =
+        Link::open(context.connection, {{request->answers, 1, false}, {request->alive, 1, true}},
+                   context.signals);
+    if (!link) return tl::make_unexpected(link.error());
+    std::string alive;
+    for (auto heard = (*link)->next(Clock::now() + 5s); heard.kind == Heard::Kind::message;
+         heard = (*link)->next(Clock::now() + 5s))
+        if (heard.message.topic == request->alive) alive = heard.message.payload;
+    if (alive.empty())
+        return tl::make_unexpected(Failure{k_refused, request->who + " is not known here"});
+    if (alive == k_offline)
+        return tl::make_unexpected(Failure{k_failed, request->who + " is offline"});
+    const auto transaction = make_job_id();
+    ordered_json payload{{"transaction", transaction}};
+    if (!request->argument.empty()) payload["argument"] = request->argument;
+    if (auto sent = (*link)->publish(request->to, payload.dump()); !sent)
+        return tl::make_unexpected(sent.error());
+    return wait_for_answer(context, **link, *request, transaction);
+}
+
+}  // namespace sutfleet::ctl

@@ -1,0 +1,40 @@
+#pragma once
+// The fleet as its retained topics tell it, and how `ps` shows it. Pure.
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/topics.hpp"
+#include "screen.hpp"
+
+namespace sutfleet::ctl {
+
+class FleetView {
+  public:
+    explicit FleetView(Topics topics) : topics_(std::move(topics)) {}
+
+    void hear(std::string_view topic, std::string_view payload);
+    [[nodiscard]] const std::string& supervisor() const {
+        return supervisor_;
+    }  ///< `online`, `offline` or empty
+    [[nodiscard]] std::vector<std::string> names() const;
+    /// A head line and one row a SUT, in the order of the names.
+    [[nodiscard]] std::vector<std::vector<Cell>> table() const;
+    /// One JSON object a SUT.
+    [[nodiscard]] std::vector<std::string> json_lines() const;
+
+  private:
+    struct Sut {
+        std::string agent;                ///< the text of <sut>/agent
+        std::string state, jobs, report;  ///< JSON texts as they came
+    };
+    [[nodiscard]] static std::vector<Cell> row(const std::string& name, const Sut& sut);
+
+    Topics topics_;
+    std::string supervisor_;
+    std::map<std::string, Sut> suts_;
+};
+
+}  // namespace sutfleet::ctl

@@ -1,0 +1,129 @@
+#include "options.hpp"
+
+#include <CLI/CLI.hpp>
+#include <sstream>
+
+#include "core/duration.hpp"
+#include "core/version.hpp"
+#include "exit.hpp"
+
+namespace sutfleet::ctl {
+namespace {
+
+struct Raw {
+    Options options;
+    std::string color = "auto";
+    std::string timeout;
+    std::size_t tail = 0;
+};
+
+CLI::App* add(CLI::App& app, const std::string& name, const std::string& what) {
+    auto* sub = app.add_subcommand(name, what);
+    sub->fallthrough();
+    return sub;
+}
+
+void add_sut(CLI::App* sub, Raw& raw) {
+    sub->add_option("sut", raw.options.sut, "Name of the SUT")->required();
+}
+
+void add_looking(CLI::App& app, Raw& raw) {
+    auto* ps = add(app, "ps", "List the SUTs, their health and jobs");
+    ps->add_flag("-q,--quiet", raw.options.quiet, "Only the names");
+
+    auto* logs = add(app, "logs", "Show the newest output of a SUT, or of one of its jobs");
+    logs->add_flag("-f,--follow", raw.options.follow,
+                   "Go on with what comes; with a job, until it ends");
+    logs->add_option("--tail", raw.tail, "At most so many lines of what is there");
+    add_sut(logs, raw);
+    logs->add_option("job", raw.options.job, "Id of a job");
+
+    add_sut(add(app, "jobs", "List the jobs of a SUT"), raw);
+    auto* job = add(app, "job", "Show the record of a job");
+    add_sut(job, raw);
+    job->add_option("id", raw.options.job, "Id of the job")->required();
+
+    add(app, "events", "Follow what the supervisor does, and why");
+    auto* validate = add(app, "validate", "Check confs without a broker");
+    validate->add_option("files", raw.options.words, "Confs (default: sut/*.conf)");
+    add(app, "version", "Show the version");
+}
+
+void add_acting(CLI::App& app, Raw& raw) {
+    auto* submit = add(app, "submit", "Give a SUT a job");
+    submit->add_flag("--wait", raw.options.wait, "Print its output and exit with its code");
+    submit->add_option("--timeout", raw.timeout, "Of the job: 90s, 15m, 2h");
+    submit->add_option("-f,--file", raw.options.file,
+                       "Script, or JSON of a job, from a file; - is stdin");
+    add_sut(submit, raw);
+    submit->add_option("command", raw.options.words,
+                       "One word is a script for /bin/sh; several are run as they are");
+
+    auto* cancel = add(app, "cancel", "Cancel the running job, or one by its id");
+    add_sut(cancel, raw);
+    cancel->add_option("id", raw.options.job, "Id of the job");
+    add_sut(add(app, "restart", "Restart a SUT's command"), raw);
+    add_sut(add(app, "drain", "Let a SUT take no more jobs"), raw);
+    add_sut(add(app, "resume", "Let a SUT take jobs again"), raw);
+    add_sut(add(app, "reset", "Recreate a SUT's agent"), raw);
+    add(app, "plan", "Show what the supervisor would do next");
+    add(app, "apply", "Release what the supervisor holds back");
+}
+
+Parsed wrong(std::string message) {
+    return {std::nullopt, k_usage, "", std::move(message)};
+}
+
+Parsed finish(const CLI::App& app, Raw raw) {
+    auto& options = raw.options;
+    const auto* sub = app.get_subcommands().front();
+    options.command = sub->get_name();
+    options.color = raw.color == "always"  ? Color::always
+                    : raw.color == "never" ? Color::never
+                                           : Color::automatic;
+    if (options.command == "logs" && sub->count("--tail") > 0) options.tail = raw.tail;
+    if (!raw.timeout.empty()) {
+        const auto timeout = parse_duration(raw.timeout);
+        if (!timeout) return wrong("--timeout: " + timeout.error().message);
+        if (timeout->count() == 0) return wrong("--timeout: expected more than 0");
+        options.timeout = *timeout;
+    }
+    if (options.command == "submit" && options.words.empty() == options.file.empty())
+        return wrong(options.words.empty()
+                         ? "submit: expected a command, or -f FILE"
+                         : "submit: expected either a command or -f FILE, not both");
+    return {std::move(options), 0, "", ""};
+}
+
+}  // namespace
+
+Parsed parse_options(int argc, const char* const* argv) {
+    Raw raw;
+    CLI::App app("sutctl: look at the SUTs of a sutfleet and give them jobs", "sutctl");
+    app.set_version_flag("--version", "sutctl " + std::string(k_version));
+    app.add_flag("--json", raw.options.json, "One JSON object a line");
+    app.add_option("--color", raw.color, "auto, always or never")
+        ->check(CLI::IsMember({"auto", "always", "never"}));
+    app.require_subcommand(1);
+    app.footer(
+        "The broker comes from SUTFLEET_BROKER, SUTFLEET_USER and SUTFLEET_PASSWORD, else from the "
+        "file\n"
+        "$SUTFLEET_ENV_FILE, else from .sutfleet/client.env in this folder or one above it.\n"
+        "Exit: 0 ok, 1 failed, 2 usage, 3 broker unreachable, 4 refused, 124 timed out, 130 "
+        "interrupted;\n"
+        "submit --wait exits with the job's own code.");
+    add_looking(app, raw);
+    add_acting(app, raw);
+    try {
+        app.parse(argc, argv);
+        return finish(app, std::move(raw));
+    } catch (const CLI::ParseError& error) {
+        std::ostringstream out;
+        std::ostringstream err;
+        const bool asked = app.exit(error, out, err) == 0;
+        if (asked) return {std::nullopt, k_ok, out.str(), ""};
+        return wrong(error.what());
+    }
+}
+
+}  // namespace sutfleet::ctl

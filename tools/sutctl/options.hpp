@@ -1,0 +1,37 @@
+#pragma once
+// What the command line asks for. CLI11 stays behind options.cpp.
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace sutfleet::ctl {
+
+enum class Color { automatic, always, never };
+
+struct Options {
+    std::string command;  ///< the subcommand: `ps`, `submit` …
+    bool json = false;
+    Color color = Color::automatic;
+    bool quiet = false;   ///< ps: names only
+    bool follow = false;  ///< logs
+    bool wait = false;    ///< submit
+    std::optional<std::size_t> tail;
+    std::optional<std::chrono::milliseconds> timeout;  ///< submit: of the job
+    std::string sut;
+    std::string job;
+    std::string file;                ///< submit -f
+    std::vector<std::string> words;  ///< submit: the command; validate: the files
+};
+
+struct Parsed {
+    std::optional<Options> options;
+    int exit = 0;       ///< when there are no options
+    std::string out;    ///< --help and --version
+    std::string error;  ///< what is wrong with the command line
+};
+
+Parsed parse_options(int argc, const char* const* argv);
+
+}  // namespace sutfleet::ctl
