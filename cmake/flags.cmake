@@ -1,6 +1,6 @@
 # Warnings and hardening for every target of the project.
 add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wold-style-cast
-                    -Wnon-virtual-dtor -Woverloaded-virtual -Wnull-dereference)
+                    -Wnon-virtual-dtor -Woverloaded-virtual)
 if(SUTFLEET_HARDEN)
   set(CMAKE_POSITION_INDEPENDENT_CODE ON)
   add_compile_options(-fstack-protector-strong -fstack-clash-protection -fcf-protection

@@ -19,6 +19,11 @@ void Board::clear(const std::string& topic) {
     dirty_.insert(topic);
 }
 
+void Board::forget(const std::string& topic) {
+    wanted_.erase(topic);
+    dirty_.erase(topic);
+}
+
 std::string Board::get(const std::string& topic) const {
     const auto found = wanted_.find(topic);
     return found == wanted_.end() ? std::string() : found->second;

@@ -20,6 +20,8 @@ class Board {
     void refresh(const std::string& topic, std::string payload);
     /// Removes the topic from the broker.
     void clear(const std::string& topic);
+    /// Says no more about the topic, and leaves what the broker has.
+    void forget(const std::string& topic);
     [[nodiscard]] std::string get(const std::string& topic) const;
     /// Publishes what is due; what cannot be published now stays due.
     void flush(Session& session, SteadyTime now);

@@ -74,6 +74,13 @@ Message from_paho(const ::mqtt::message& message) {
     return out;
 }
 
+::mqtt::subscribe_options subscribe_options(const Subscription& wanted) {
+    return ::mqtt::subscribe_options(
+        false, true,
+            wanted.retained ? ::mqtt::subscribe_options::SEND_RETAINED_ON_SUBSCRIBE
+                            : ::mqtt::subscribe_options::DONT_SEND_RETAINED);
+}
+
 std::unique_ptr<::mqtt::async_client> make_client(const SessionOptions& options) {
     return std::make_unique<::mqtt::async_client>(paho_url(options.url), options.client_id,
                                                   ::mqtt::create_options(MQTTVERSION_5), nullptr);
@@ -84,10 +91,7 @@ Result<void> establish(::mqtt::async_client& client, const SessionOptions& optio
     const auto connecting = client.connect(connect_options(options));
     if (!connecting->wait_for(limit)) return fail(ErrorKind::transient, "the broker does not answer");
     for (const auto& wanted : options.subscriptions) {
-        const auto handling = wanted.retained ? ::mqtt::subscribe_options::SEND_RETAINED_ON_SUBSCRIBE
-                                              : ::mqtt::subscribe_options::DONT_SEND_RETAINED;
-        const auto subscribing = client.subscribe(wanted.filter, wanted.qos,
-                                                  ::mqtt::subscribe_options(false, true, handling));
+        const auto subscribing = client.subscribe(wanted.filter, wanted.qos, subscribe_options(wanted));
         if (!subscribing->wait_for(limit)) return fail(ErrorKind::transient, "no answer to a subscription");
     }
     return {};

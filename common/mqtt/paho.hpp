@@ -10,6 +10,7 @@ namespace sutfleet::mqtt {
 ::mqtt::message_ptr to_paho(const Publication& publication);
 Message from_paho(const ::mqtt::message& message);
 ::mqtt::connect_options connect_options(const SessionOptions& options);
+::mqtt::subscribe_options subscribe_options(const Subscription& wanted);
 std::unique_ptr<::mqtt::async_client> make_client(const SessionOptions& options);
 /// Connects and subscribes; blocks at most `limit` for each. @return Paho's or the broker's reason.
 Result<void> establish(::mqtt::async_client& client, const SessionOptions& options,

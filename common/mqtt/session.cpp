@@ -80,9 +80,13 @@ class PahoSession final : public Session {
     }
     Result<PublishId> publish(const Publication& publication) override;
     Drained drain() override;
+    Result<void> subscribe(const Subscription& wanted) override;
+    Result<void> unsubscribe(const std::string& filter) override;
     void close(std::chrono::milliseconds limit) override;
 
   private:
+    /// The client of a connection that is up.
+    Result<std::shared_ptr<::mqtt::async_client>> client() const;
     void keep_connected(const std::stop_token& stop);
     Result<void> connect_once();
     void wait_for_loss(const std::stop_token& stop);
@@ -187,16 +191,36 @@ void PahoSession::keep_connected(const std::stop_token& stop) {
     }
 }
 
+Result<std::shared_ptr<::mqtt::async_client>> PahoSession::client() const {
+    const std::scoped_lock lock(mutex_);
+    if (!connected_ || !client_) return fail(ErrorKind::transient, "no connection to the broker");
+    return client_;
+}
+
+Result<void> PahoSession::subscribe(const Subscription& wanted) try {
+    const auto up = client();
+    if (!up) return fail(up.error());
+    (*up)->subscribe(wanted.filter, wanted.qos, subscribe_options(wanted));
+    return {};
+} catch (const std::exception& error) {
+    return fail(ErrorKind::transient, error.what());
+}
+
+Result<void> PahoSession::unsubscribe(const std::string& filter) try {
+    const auto up = client();
+    if (!up) return fail(up.error());
+    (*up)->unsubscribe(filter);
+    return {};
+} catch (const std::exception& error) {
+    return fail(ErrorKind::transient, error.what());
+}
+
 Result<PublishId> PahoSession::publish(const Publication& publication) try {
-    std::shared_ptr<::mqtt::async_client> client;
-    {
-        const std::scoped_lock lock(mutex_);
-        if (!connected_ || !client_) return fail(ErrorKind::transient, "no connection to the broker");
-        client = client_;
-    }
+    const auto up = client();
+    if (!up) return fail(up.error());
     if (!inbox_.reserve()) return fail(ErrorKind::transient, "the broker does not keep up");
     const PublishId id = next_id_++;
-    client->publish(to_paho(publication), reinterpret_cast<void*>(id), inbox_);
+    (*up)->publish(to_paho(publication), reinterpret_cast<void*>(id), inbox_);
     return id;
 } catch (const std::exception& error) {
     inbox_.release_one();
@@ -211,18 +235,14 @@ void PahoSession::close(std::chrono::milliseconds limit) {
         std::unique_lock lock(mutex_);
         changed_.wait_for(lock, 2ms);  // an acknowledgement has no condition of its own
     }
-    std::shared_ptr<::mqtt::async_client> client;
-    {
-        const std::scoped_lock lock(mutex_);
-        if (connected_) client = client_;
-    }
+    auto up = client();
     try {
-        if (client) client->disconnect()->wait_for(std::max<std::chrono::milliseconds>(
+        if (up) (*up)->disconnect()->wait_for(std::max<std::chrono::milliseconds>(
             100ms, std::chrono::duration_cast<std::chrono::milliseconds>(
                        deadline - std::chrono::steady_clock::now())));
     } catch (const std::exception&) {  // it was lost meanwhile: nothing is left to be closed
     }
-    client.reset();
+    up = fail(ErrorKind::transient, "closed");  // the thread destroys the client
     thread_.request_stop();
     changed_.notify_all();
     if (thread_.joinable()) thread_.join();

@@ -91,6 +91,9 @@ class Session {
     /// @return transient when there is no connection or k_window publications wait for the broker.
     virtual Result<PublishId> publish(const Publication& publication) = 0;
     [[nodiscard]] virtual Drained drain() = 0;
+    /// For this connection only; what SessionOptions names is subscribed again at each connect.
+    virtual Result<void> subscribe(const Subscription& wanted) = 0;
+    virtual Result<void> unsubscribe(const std::string& filter) = 0;
     /// Waits for what is in flight, then disconnects cleanly, so that the will is not published.
     virtual void close(std::chrono::milliseconds limit) = 0;
 };

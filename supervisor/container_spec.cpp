@@ -1,0 +1,153 @@
+#include "container_spec.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+
+#include "conf/agent_conf.hpp"
+#include "core/agent_files.hpp"
+#include "core/version.hpp"
+
+namespace sutfleet {
+namespace {
+
+/// FNV-1a over length-prefixed parts, so that no two lists of parts run together.
+class Digest {
+  public:
+    Digest& add(std::string_view part) {
+        mix(std::to_string(part.size()) + ":");
+        mix(part);
+        return *this;
+    }
+    [[nodiscard]] std::string hex() const {
+        std::array<char, 17> text{};
+        std::snprintf(text.data(), text.size(), "%016llx", static_cast<unsigned long long>(hash_));
+        return text.data();
+    }
+
+  private:
+    void mix(std::string_view text) {
+        for (const char c : text) hash_ = (hash_ ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
+    }
+    std::uint64_t hash_ = 14695981039346656037ULL;
+};
+
+std::string agent_json(const Settings& settings, const SutName& sut, const SutConf& conf, const std::string& build) {
+    return encode_agent_conf({sut, settings.stack, settings.agent_broker, settings.topic_prefix, build, conf.agent});
+}
+
+/// An exec costs 60 ms of CPU: all probes together may take 2 % of the machine.
+std::chrono::milliseconds auto_interval(std::size_t agents, int cpus) {
+    const double seconds = static_cast<double>(agents) * 0.06 / (0.02 * std::max(cpus, 1));
+    return std::chrono::seconds(std::max(10L, std::lround(std::ceil(seconds))));
+}
+
+}  // namespace
+
+std::string container_name(const Settings& settings, const SutName& sut) {
+    return settings.stack == "sutfleet" ? sut.str() : settings.stack + "-" + sut.str();
+}
+std::string conf_volume(const Settings& settings, const SutName& sut) { return settings.stack + "-" + sut.str() + "-conf"; }
+std::string state_volume(const Settings& settings, const SutName& sut) {
+    return settings.stack + "-" + sut.str() + "-state";
+}
+std::string programs_volume(const Settings& settings, const std::string& build) {
+    return settings.stack + "-programs-" + build;
+}
+std::string image_of(const Settings& settings, const SutConf& conf) {
+    return conf.container.image.empty() ? settings.agent_image : conf.container.image;
+}
+std::map<std::string, std::string> stack_labels(const Settings& settings) {
+    return {{"io.sutfleet.stack", settings.stack}};
+}
+
+std::string config_hash(const Settings& settings, const SutConf& conf) {
+    const auto& shape = conf.container;
+    Digest digest;
+    digest.add(image_of(settings, conf)).add(shape.context).add(shape.network).add(shape.user);
+    for (const auto& mount : shape.mounts)
+        digest.add("mount").add(mount.source).add(mount.target).add(mount.writable ? "rw" : "ro");
+    for (const auto& device : shape.devices) digest.add("device").add(device);
+    for (const auto& cap : shape.cap_add) digest.add("cap").add(cap);
+    if (shape.memory) digest.add("memory").add(std::to_string(*shape.memory));
+    if (shape.cpus) digest.add("cpus").add(std::to_string(*shape.cpus));
+    if (shape.pids) digest.add("pids").add(std::to_string(*shape.pids));
+    return digest.hex();
+}
+
+Owner owner_of(const std::string& user) {
+    Owner owner;
+    const char* end = user.data() + user.size();
+    const auto uid = std::from_chars(user.data(), end, owner.uid);
+    if (uid.ec != std::errc{}) return {};
+    owner.gid = owner.uid;
+    if (uid.ptr != end && *uid.ptr == ':') std::from_chars(uid.ptr + 1, end, owner.gid);
+    return owner;
+}
+
+AgentContainer container_of(const Settings& settings, const SutName& sut, const SutConf& conf, const std::string& build,
+                            Owner owner, std::size_t agents, int cpus) {
+    const auto& shape = conf.container;
+    const auto own = ",uid=" + std::to_string(owner.uid) + ",gid=" + std::to_string(owner.gid);
+    AgentContainer out;
+    out.name = container_name(settings, sut);
+    out.hostname = sut.str();
+    out.image = image_of(settings, conf);
+    out.entrypoint = {std::string(agent_files::k_agent_entry)};
+    out.labels = stack_labels(settings);
+    for (const auto& [key, value] : conf.labels) out.labels.try_emplace(key, value);
+    out.labels["io.sutfleet.sut"] = sut.str();
+    out.labels["io.sutfleet.config-hash"] = config_hash(settings, conf);
+    out.labels["org.opencontainers.image.title"] = conf.description.empty() ? sut.str() : conf.description;
+    out.labels["org.opencontainers.image.version"] = std::string(k_version);
+    out.labels["com.docker.compose.project"] = settings.stack;
+    out.labels["com.docker.compose.service"] = sut.str();
+    out.volumes = {{programs_volume(settings, build), std::string(agent_files::k_programs), false},
+                   {conf_volume(settings, sut), std::string(agent_files::k_conf), false},
+                   {state_volume(settings, sut), std::string(agent_files::k_state), true}};
+    out.tmpfs = {{std::string(agent_files::k_run), "rw,nosuid,nodev,noexec,size=1m,mode=0755" + own},
+                 {"/tmp", "rw,nosuid,nodev,exec,size=256m,mode=1777"}};
+    out.mounts = shape.mounts;
+    out.devices = shape.devices;
+    out.network = shape.network.empty() ? settings.network : shape.network;
+    out.memory = shape.memory;
+    out.cpus = shape.cpus;
+    out.pids = shape.pids ? shape.pids : std::optional<std::int64_t>(4096);
+    out.user = shape.user;
+    out.cap_add = shape.cap_add;
+    using namespace std::chrono_literals;
+    out.probe = {{std::string(agent_files::k_healthcheck)},
+                 conf.agent.health.interval.value_or(auto_interval(agents, cpus)), 10s, 1s, 2};
+    out.stop_timeout = std::chrono::ceil<std::chrono::seconds>(conf.agent.timeouts.stop) + 10s;
+    return out;
+}
+
+std::vector<VolumeEntry> conf_entries(const Settings& settings, const SutName& sut, const ConfFile& file,
+                                      const std::string& build, const std::string& credential,
+                                      const std::string& generation, Owner owner) {
+    using Kind = VolumeEntry::Kind;
+    const auto folder = ".g" + generation;
+    std::vector<VolumeEntry> out{{Kind::folder, folder, {}, 0755, owner.uid, owner.gid}};
+    const auto add = [&](const std::string& name, std::string content, unsigned mode) {
+        out.push_back({Kind::file, folder + "/" + name, std::move(content), mode, owner.uid, owner.gid});
+    };
+    add(std::string(agent_files::k_agent_conf), agent_json(settings, sut, *file.conf, build), 0444);
+    add(std::string(agent_files::k_credential), credential, 0400);
+    for (const auto& companion : file.companions) add(companion.name, companion.content, 0444);
+    for (const auto& companion : file.companions)
+        out.push_back({Kind::link, companion.name, std::string(agent_files::k_current) + "/" + companion.name, 0777, 0, 0});
+    // Last: the folder is whole before the link shows it.
+    out.push_back({Kind::link, std::string(agent_files::k_current), folder, 0777, 0, 0});
+    return out;
+}
+
+std::string delivery_hash(const Settings& settings, const SutName& sut, const ConfFile& file) {
+    Digest digest;
+    digest.add(agent_json(settings, sut, *file.conf, ""));
+    for (const auto& companion : file.companions) digest.add(companion.name).add(companion.content);
+    return digest.hex();
+}
+
+}  // namespace sutfleet

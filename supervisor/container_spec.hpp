@@ -1,0 +1,40 @@
+#pragma once
+// From a conf to the container that it asks for, and to what is delivered into it. Pure.
+
+#include <string>
+#include <vector>
+
+#include "confs.hpp"
+#include "engine.hpp"
+#include "settings.hpp"
+
+namespace sutfleet {
+
+[[nodiscard]] std::string container_name(const Settings& settings, const SutName& sut);
+[[nodiscard]] std::string conf_volume(const Settings& settings, const SutName& sut);
+[[nodiscard]] std::string state_volume(const Settings& settings, const SutName& sut);
+[[nodiscard]] std::string programs_volume(const Settings& settings, const std::string& build);
+[[nodiscard]] std::string image_of(const Settings& settings, const SutConf& conf);
+[[nodiscard]] std::map<std::string, std::string> stack_labels(const Settings& settings);
+
+/// Changes with the keys that shape the container, and with nothing else: not with our own version.
+[[nodiscard]] std::string config_hash(const Settings& settings, const SutConf& conf);
+
+struct Owner {
+    unsigned uid = 0;
+    unsigned gid = 0;
+};
+/// Of a `user` key or an image's USER: numbers only; a name is left to the engine and counts as 0.
+[[nodiscard]] Owner owner_of(const std::string& user);
+
+[[nodiscard]] AgentContainer container_of(const Settings& settings, const SutName& sut, const SutConf& conf,
+                                          const std::string& build, Owner owner, std::size_t agents, int cpus);
+
+/// The files of one generation of the conf volume, and the links to them.
+[[nodiscard]] std::vector<VolumeEntry> conf_entries(const Settings& settings, const SutName& sut, const ConfFile& file,
+                                                    const std::string& build, const std::string& credential,
+                                                    const std::string& generation, Owner owner);
+/// Changes with anything that is delivered.
+[[nodiscard]] std::string delivery_hash(const Settings& settings, const SutName& sut, const ConfFile& file);
+
+}  // namespace sutfleet

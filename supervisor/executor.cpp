@@ -1,0 +1,188 @@
+#include "executor.hpp"
+
+#include <algorithm>
+
+#include "core/agent_files.hpp"
+#include "evidence.hpp"
+#include "program_tree.hpp"
+#include "sys/clock.hpp"
+#include "sys/file.hpp"
+#include "sys/log.hpp"
+
+namespace sutfleet {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto k_probe_limit = 5s;
+constexpr int k_evidence_lines = 50;
+
+std::string generation() {
+    return std::to_string(
+        std::chrono::duration_cast<std::chrono::milliseconds>(sys::wall_now().time_since_epoch()).count());
+}
+
+std::map<std::string, std::string> helper_labels(const Settings& settings) {
+    auto labels = stack_labels(settings);
+    labels["io.sutfleet.role"] = "helper";
+    return labels;
+}
+
+}  // namespace
+
+Executor::Executor(const Settings& settings, Engine& engine, const sys::Wake& owner)
+    : settings_(settings), engine_(engine), owner_(owner) {
+    for (std::size_t i = 0; i < k_workers; ++i)
+        workers_.emplace_back([this](const std::stop_token& stop) { work(stop); });
+}
+
+Executor::~Executor() {
+    for (auto& worker : workers_) worker.request_stop();
+}
+
+void Executor::submit(Task task) {
+    const std::scoped_lock lock(mutex_);
+    tasks_.push_back(std::move(task));
+    added_.notify_one();
+}
+
+std::vector<Outcome> Executor::take() {
+    const std::scoped_lock lock(mutex_);
+    return std::exchange(outcomes_, {});
+}
+
+void Executor::work(const std::stop_token& stop) {
+    std::unique_lock lock(mutex_);
+    while (added_.wait(lock, stop, [this] { return !tasks_.empty(); })) {
+        const Task task = std::move(tasks_.front());
+        tasks_.pop_front();
+        lock.unlock();
+        auto outcome = perform(task);
+        lock.lock();
+        outcomes_.push_back(std::move(outcome));
+        owner_.notify();
+    }
+}
+
+Outcome Executor::perform(const Task& task) {
+    Outcome outcome{task.action, {}, {}, {}, {}};
+    switch (task.action.verb) {
+        case Verb::create: outcome.result = create(task, outcome); break;
+        case Verb::start: outcome.result = engine_.start(task.container); break;
+        case Verb::restart: outcome.result = restart(task, outcome); break;
+        case Verb::recreate:
+            outcome.result = remove(task, true);
+            if (outcome.result) outcome.result = create(task, outcome);
+            break;
+        case Verb::deliver: outcome.result = deliver(task, outcome, false); break;
+        case Verb::park: outcome.result = remove(task, false); break;
+        case Verb::retire: outcome.result = remove(task, true); break;
+        case Verb::probe: {
+            auto probe = engine_.probe(task.container, {std::string(agent_files::k_healthcheck)}, k_probe_limit);
+            if (probe) outcome.probe = *std::move(probe);
+            else outcome.result = fail(probe.error());
+            break;
+        }
+    }
+    return outcome;
+}
+
+Result<Owner> Executor::owner(const SutConf& conf) {
+    if (!conf.container.user.empty()) return owner_of(conf.container.user);
+    const auto image = image_of(settings_, conf);
+    const auto user = engine_.image_user(image);
+    if (!user && user.error().kind == ErrorKind::not_found)
+        return fail(ErrorKind::not_found, "image missing: " + image + " is not on this engine");
+    if (!user) return fail(user.error());
+    return owner_of(*user);
+}
+
+int Executor::engine_cpus() {
+    if (cpus_ == 0)
+        if (const auto info = engine_.ping()) cpus_ = info->cpus;
+    return std::max<int>(cpus_, 1);
+}
+
+Result<void> Executor::ensure_programs() {
+    const std::scoped_lock lock(programs_mutex_);
+    if (programs_there_) return {};
+    auto build = program_build(settings_.agent_tree);
+    if (!build) return fail(build.error());
+    build_ = *build;
+    const auto volume = programs_volume(settings_, build_);
+    const auto done = settings_.state_dir + "/programs-" + build_;
+    const auto there = engine_.has_volume(volume);
+    if (!there) return fail(there.error());
+    if (*there && sys::read_file(done, 64)) return programs_there_ = true, Result<void>{};
+    auto tree = read_program_tree(settings_.agent_tree);
+    if (!tree) return fail(tree.error());
+    if (auto made = engine_.create_volume(volume, stack_labels(settings_)); !made) return made;
+    if (auto put = engine_.deliver(settings_.agent_image, helper_labels(settings_), {{volume, std::move(tree->entries)}}); !put)
+        return fail(put.error().with("delivering the agents' programs"));
+    programs_there_ = true;
+    // Only now: a delivery that was cut off is done again.
+    return sys::write_file_atomic(done, "delivered\n", 0600, sys::Durability::durable);
+}
+
+Result<void> Executor::deliver(const Task& task, Outcome& outcome, bool with_state) {
+    const auto& sut = task.action.sut;
+    const auto& conf = *task.file.conf;
+    const auto who = owner(conf);
+    if (!who) return fail(who.error());
+    std::vector<Engine::Delivery> deliveries{
+        {conf_volume(settings_, sut),
+         conf_entries(settings_, sut, task.file, build_, task.credential, generation(), *who)}};
+    if (with_state)
+        deliveries.push_back({state_volume(settings_, sut),
+                              {{VolumeEntry::Kind::folder, ".", {}, 0755, who->uid, who->gid}}});
+    auto done = engine_.deliver(image_of(settings_, conf), helper_labels(settings_), deliveries);
+    if (done) outcome.delivered_hash = task.delivery_hash;
+    return done;
+}
+
+Result<void> Executor::create(const Task& task, Outcome& outcome) {
+    const auto& sut = task.action.sut;
+    const auto& conf = *task.file.conf;
+    if (auto there = ensure_programs(); !there) return there;
+    for (const auto& volume : {conf_volume(settings_, sut), state_volume(settings_, sut)})
+        if (auto made = engine_.create_volume(volume, stack_labels(settings_)); !made) return made;
+    if (auto delivered = deliver(task, outcome, true); !delivered) return delivered;
+    const auto who = owner(conf);
+    if (!who) return fail(who.error());
+    const auto wanted = container_of(settings_, sut, conf, build_, *who, task.agents, engine_cpus());
+    const auto id = engine_.create(wanted);
+    if (!id && id.error().kind == ErrorKind::conflict)
+        return fail(ErrorKind::conflict, "name taken: a container '" + wanted.name +
+                                             "' that is not of this stack exists; it is not touched");
+    if (!id) return fail(id.error());
+    return engine_.start(*id);
+}
+
+std::string Executor::gather_evidence(const Task& task) {
+    const auto found = engine_.inspect(task.container);
+    const auto tail = engine_.tail(task.container, k_evidence_lines);
+    return encode_evidence({format_rfc3339(sys::wall_now()), task.action.reason, found ? found->health_log : std::string(),
+                            tail.value_or(std::string())});
+}
+
+Result<void> Executor::restart(const Task& task, Outcome& outcome) {
+    outcome.evidence = gather_evidence(task);
+    const auto folder = settings_.state_dir + "/evidence";
+    auto kept = sys::make_folders(folder, 0700);
+    if (kept)
+        kept = sys::write_file_atomic(folder + "/" + task.action.sut.str() + ".json", outcome.evidence, 0600,
+                                      sys::Durability::durable);
+    if (!kept) sys::log(sys::Level::warn, "sut=" + task.action.sut.str() + " evidence not kept: " + kept.error().message);
+    auto ended = task.hung ? engine_.kill(task.container) : engine_.stop(task.container, task.stop_timeout);
+    if (!ended) return ended;
+    return engine_.start(task.container);
+}
+
+Result<void> Executor::remove(const Task& task, bool with_conf) {
+    if (auto stopped = engine_.stop(task.container, task.stop_timeout); !stopped && stopped.error().kind != ErrorKind::not_found)
+        return stopped;
+    if (auto removed = engine_.remove(task.container); !removed) return removed;
+    return with_conf ? engine_.remove_volume(conf_volume(settings_, task.action.sut)) : Result<void>{};
+}
+
+}  // namespace sutfleet

@@ -1,0 +1,75 @@
+#pragma once
+// Does what the plan says, a few SUTs at a time on threads of its own, so that a slow one delays no other. It takes
+// no decisions: a failure is an outcome, and the next pass looks again.
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "container_spec.hpp"
+#include "engine.hpp"
+#include "reconcile.hpp"
+#include "sys/wake.hpp"
+
+namespace sutfleet {
+
+/// An action with all that it needs, copied: the confs may change meanwhile.
+struct Task {
+    Action action;
+    ConfFile file;           ///< of create, recreate and deliver
+    std::string credential;
+    std::string delivery_hash;
+    std::string container;   ///< id of the found one, empty when there is none
+    std::chrono::seconds stop_timeout{20};
+    bool hung = false;       ///< restart by KILL: a stopped process takes no TERM
+    std::size_t agents = 1;
+};
+
+struct Outcome {
+    Action action;
+    Result<void> result;
+    std::string delivered_hash;             ///< when something was delivered
+    std::optional<ProbeOutcome> probe;
+    std::string evidence;                   ///< JSON, of a restart
+};
+
+class Executor {
+  public:
+    Executor(const Settings& settings, Engine& engine, const sys::Wake& owner);
+    ~Executor();
+    void submit(Task task);
+    std::vector<Outcome> take();
+
+  private:
+    void work(const std::stop_token& stop);
+    Outcome perform(const Task& task);
+    Result<void> create(const Task& task, Outcome& outcome);
+    Result<void> deliver(const Task& task, Outcome& outcome, bool with_state);
+    Result<void> restart(const Task& task, Outcome& outcome);
+    Result<void> remove(const Task& task, bool with_conf);
+    Result<void> ensure_programs();
+    int engine_cpus();  ///< asked once
+    Result<Owner> owner(const SutConf& conf);
+    std::string gather_evidence(const Task& task);
+
+    const Settings& settings_;
+    Engine& engine_;
+    const sys::Wake& owner_;
+    std::string build_;
+    std::atomic<int> cpus_{0};
+    std::mutex programs_mutex_;  ///< one delivery of the programs at a time
+    bool programs_there_ = false;
+    std::mutex mutex_;  ///< guards tasks_ and outcomes_
+    std::condition_variable_any added_;
+    std::deque<Task> tasks_;
+    std::vector<Outcome> outcomes_;
+    std::vector<std::jthread> workers_;
+};
+
+inline constexpr std::size_t k_workers = 8;
+
+}  // namespace sutfleet

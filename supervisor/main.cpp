@@ -1,0 +1,31 @@
+// supervisor: keeps one container per conf.
+
+#include <cstdio>
+
+#include "privileges.hpp"
+#include "settings.hpp"
+#include "supervisor.hpp"
+#include "sys/log.hpp"
+
+namespace {
+
+int give_up(const sutfleet::Error& error) {
+    sutfleet::sys::log(sutfleet::sys::Level::error, error.message);
+    return error.kind == sutfleet::ErrorKind::conflict ? 4 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const auto settings = sutfleet::read_settings(argc, argv);
+    if (!settings) return settings.error();
+    sutfleet::sys::start_log("supervisor");
+    if (const auto dropped = sutfleet::drop_privileges(settings->docker_host); !dropped) return give_up(dropped.error());
+    if (settings->plan_only) {
+        const auto text = sutfleet::Supervisor::plan(*settings);
+        if (!text) return give_up(text.error());
+        return std::fputs(text->c_str(), stdout) < 0 ? 1 : 0;
+    }
+    auto supervisor = sutfleet::Supervisor::open(*settings);
+    return supervisor ? (*supervisor)->run() : give_up(supervisor.error());
+}

@@ -1,0 +1,183 @@
+#include "reconcile.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace sutfleet {
+namespace {
+
+/// The decisions of one pass over one SUT.
+class Pass {
+  public:
+    Pass(const Observation& observation, SteadyTime now, Plan& plan)
+        : observation_(observation), now_(now), plan_(plan) {}
+
+    void look_at(const SutName& sut, const Wanted* wanted, const FoundContainer* found) {
+        static const History k_nothing_known;
+        const auto known = observation_.history.find(sut);
+        const History& history = known == observation_.history.end() ? k_nothing_known : known->second;
+        if (history.busy) return;
+        if (history.not_before > now_) {
+            wake(history.not_before);
+            return;
+        }
+        if (wanted == nullptr) return unwanted(sut, history, found);
+        switch (wanted->kind) {
+            case Wanted::Kind::parked: return parked(sut, history, found);
+            case Wanted::Kind::broken: return broken(sut, history, found);
+            case Wanted::Kind::run: return run(sut, *wanted, history, found);
+        }
+    }
+
+  private:
+    void act(Verb verb, const SutName& sut, std::string reason) {
+        plan_.actions.push_back({verb, sut, std::move(reason)});
+    }
+    void hold(const SutName& sut, std::string reason) { plan_.holds.push_back({sut, std::move(reason)}); }
+    void wake(SteadyTime at) { plan_.wake_at = plan_.wake_at ? std::min(*plan_.wake_at, at) : at; }
+
+    static bool runs(const FoundContainer& found) {
+        return found.status == ContainerStatus::running || found.status == ContainerStatus::restarting;
+    }
+
+    void unwanted(const SutName& sut, const History& history, const FoundContainer* found) {
+        if (found == nullptr) return;
+        if (runs(*found) && history.job_runs) return hold(sut, "its conf is gone; waits for the running job");
+        act(Verb::retire, sut, "its conf is gone");
+    }
+
+    void parked(const SutName& sut, const History& history, const FoundContainer* found) {
+        if (found == nullptr) return;
+        if (runs(*found) && history.job_runs) return hold(sut, "enabled: false; waits for the running job");
+        act(Verb::park, sut, "enabled: false");
+    }
+
+    void broken(const SutName& sut, const History& history, const FoundContainer* found) {
+        // A conf with an error changes nothing: not even that a dead agent is started again.
+        if (found != nullptr && !runs(*found) && found->status != ContainerStatus::paused)
+            start_again(sut, history, *found);
+    }
+
+    void run(const SutName& sut, const Wanted& wanted, const History& history, const FoundContainer* found) {
+        if (found == nullptr) return act(Verb::create, sut, "no container");
+        if (found->status == ContainerStatus::removing) return wake(now_ + std::chrono::seconds{1});
+        const bool reshaped = found->config_hash != wanted.config_hash;
+        if (found->status == ContainerStatus::paused) return hold(sut, "paused");
+        if (reshaped) {
+            if (runs(*found) && history.job_runs)
+                return hold(sut, "the conf shapes another container; waits for the running job");
+            return act(Verb::recreate, sut, "the conf shapes another container");
+        }
+        if (history.delivered_hash != wanted.delivery_hash)
+            return act(Verb::deliver, sut, "the conf or a companion changed");
+        if (!runs(*found)) return start_again(sut, history, *found);
+        judge_health(sut, wanted, history, *found);
+    }
+
+    void start_again(const SutName& sut, const History& history, const FoundContainer& found) {
+        if (!may_restart(sut, history)) return;
+        const auto code = found.exit_code ? " with " + std::to_string(*found.exit_code) : std::string();
+        act(Verb::start, sut,
+            found.status == ContainerStatus::created ? "created, not started"
+                                                     : "the container ended" + code + (found.oom_killed ? " (out of memory)" : ""));
+    }
+
+    bool may_restart(const SutName& sut, const History& history) {
+        if (history.quarantined) {
+            hold(sut, "quarantined: " + std::to_string(k_quarantine_after) + " restarts within 30 min; release by resume");
+            return false;
+        }
+        const auto recent = static_cast<unsigned>(std::ranges::count_if(
+            history.restarts, [&](SteadyTime at) { return now_ - at < k_restart_window; }));
+        // The first restart is at once, the second after the base.
+        const auto due = history.restarts.empty() ? now_ : history.restarts.back() + backoff(k_agent_restarts, recent);
+        if (recent == 0 || due <= now_) return true;
+        hold(sut, "restarted " + std::to_string(recent) + " times within 30 min; waits");
+        wake(due);
+        return false;
+    }
+
+    void judge_health(const SutName& sut, const Wanted& wanted, const History& history, const FoundContainer& found) {
+        if (history.probe == History::Probe::failed) {
+            if (may_restart(sut, history)) act(Verb::restart, sut, "unhealthy: " + history.probe_said);
+            return;
+        }
+        if (silent(wanted, history)) {
+            if (history.probe == History::Probe::fine && now_ - history.probed_at < k_probe_again)
+                return wake(history.probed_at + k_probe_again);
+            return act(Verb::probe, sut, "no heartbeat on the bus for " +
+                                             std::to_string(wanted.max_age.count() / 1000) + " s");
+        }
+        const bool says_unhealthy = history.agent_says.starts_with("unhealthy");
+        if (!says_unhealthy && found.health != EngineHealth::unhealthy) return;
+        const auto why = says_unhealthy ? history.agent_says : "unhealthy: " + found.health_log;
+        if (!wanted.restart_on_unhealthy) return hold(sut, why);
+        if (history.job_runs) return hold(sut, why + "; waits for the running job");
+        if (found.health != EngineHealth::unhealthy) return;  // the engine's probe confirms
+        if (may_restart(sut, history)) act(Verb::restart, sut, why);
+    }
+
+    /// Missing heartbeats mean something only while our own link has been up long enough to hear them.
+    bool silent(const Wanted& wanted, const History& history) {
+        if (!observation_.link_up_since || !history.running_since) return false;
+        const auto listening = *observation_.link_up_since + wanted.max_age + k_link_settles;
+        auto last = std::max(*history.running_since, history.last_beat.value_or(*history.running_since));
+        const auto due = last + wanted.max_age;
+        if (now_ >= due && now_ >= listening) return true;
+        wake(std::max(due, listening));
+        return false;
+    }
+
+    const Observation& observation_;
+    const SteadyTime now_;
+    Plan& plan_;
+};
+
+/// A folder that was emptied by mistake must not empty the lab.
+void brake(const Observation& observation, Plan& plan) {
+    const auto is_removal = [](const Action& action) { return action.verb == Verb::retire; };
+    const auto removals = static_cast<std::size_t>(std::ranges::count_if(plan.actions, is_removal));
+    if (observation.removals_released || observation.fleet_before < k_brake_from ||
+        removals * 2 <= observation.fleet_before)
+        return;
+    const auto why = std::to_string(removals) + " of " + std::to_string(observation.fleet_before) +
+                     " agents would be removed: held back until `apply`";
+    for (const auto& action : plan.actions)
+        if (is_removal(action)) plan.holds.push_back({action.sut, why});
+    std::erase_if(plan.actions, is_removal);
+}
+
+}  // namespace
+
+std::string_view to_string(Verb verb) {
+    constexpr std::array<std::string_view, 8> k_names{"create",  "start", "restart", "recreate",
+                                                      "deliver", "probe", "park",    "retire"};
+    return k_names.at(static_cast<std::size_t>(verb));
+}
+
+Plan reconcile(const Observation& observation, SteadyTime now) {
+    Plan plan;
+    Pass pass(observation, now, plan);
+    for (const auto& [sut, wanted] : observation.wanted) {
+        const auto found = observation.found.find(sut);
+        pass.look_at(sut, &wanted, found == observation.found.end() ? nullptr : &found->second);
+    }
+    for (const auto& [sut, found] : observation.found)
+        if (!observation.wanted.contains(sut)) pass.look_at(sut, nullptr, &found);
+    brake(observation, plan);
+    return plan;
+}
+
+std::string to_text(const Plan& plan) {
+    std::vector<std::string> lines;
+    for (const auto& action : plan.actions)
+        lines.push_back(std::string(to_string(action.verb)) + " " + action.sut.str() + ": " + action.reason + "\n");
+    for (const auto& hold : plan.holds) lines.push_back("hold " + hold.sut.str() + ": " + hold.reason + "\n");
+    if (lines.empty()) return "nothing to do\n";
+    std::ranges::sort(lines);
+    std::string out;
+    for (const auto& line : lines) out += line;
+    return out;
+}
+
+}  // namespace sutfleet

@@ -1,0 +1,89 @@
+#pragma once
+// The supervisor's one decision: what to do, given what is wanted, what was found, what is known, and the time.
+// Pure: no clock, no call, no log. At most one action for a SUT in a pass; after it, one looks again.
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/backoff.hpp"
+#include "core/ids.hpp"
+#include "core/timestamp.hpp"
+#include "engine.hpp"
+
+namespace sutfleet {
+
+/// What one conf asks for.
+struct Wanted {
+    enum class Kind { run, parked, broken };
+    Kind kind = Kind::run;
+    std::string config_hash;    ///< of what shapes the container
+    std::string delivery_hash;  ///< of what is delivered into it
+    std::chrono::milliseconds max_age{std::chrono::seconds{20}};
+    bool restart_on_unhealthy = true;
+    bool operator==(const Wanted&) const = default;
+};
+
+/// What the supervisor remembers of one SUT.
+struct History {
+    bool busy = false;  ///< an action of ours is under way
+    std::string delivered_hash;
+    bool job_runs = false;
+    std::string agent_says;  ///< the newest payload of `<sut>/agent`
+    std::optional<SteadyTime> last_beat;
+    std::optional<SteadyTime> running_since;
+    std::vector<SteadyTime> restarts;
+    bool quarantined = false;
+    unsigned failures = 0;  ///< of actions, in a row
+    SteadyTime not_before{};
+    enum class Probe { none, fine, failed } probe = Probe::none;
+    std::string probe_said;
+    SteadyTime probed_at{};
+};
+
+struct Observation {
+    std::map<SutName, Wanted> wanted;
+    std::map<SutName, FoundContainer> found;
+    std::map<SutName, History> history;
+    std::optional<SteadyTime> link_up_since;  ///< of the supervisor's own connection to the broker
+    std::size_t fleet_before = 0;             ///< the largest fleet of the last minute
+    bool removals_released = false;           ///< by `apply`
+};
+
+enum class Verb { create, start, restart, recreate, deliver, probe, park, retire };
+[[nodiscard]] std::string_view to_string(Verb verb);
+
+struct Action {
+    Verb verb;
+    SutName sut;
+    std::string reason;
+    bool operator==(const Action&) const = default;
+};
+
+/// Why a SUT is not acted on although something differs; shown to people.
+struct Hold {
+    SutName sut;
+    std::string reason;
+    bool operator==(const Hold&) const = default;
+};
+
+struct Plan {
+    std::vector<Action> actions;
+    std::vector<Hold> holds;
+    std::optional<SteadyTime> wake_at;
+};
+
+[[nodiscard]] Plan reconcile(const Observation& observation, SteadyTime now);
+/// One line for each action and hold, sorted by SUT: "create alpha: no container".
+[[nodiscard]] std::string to_text(const Plan& plan);
+
+inline constexpr BackoffPolicy k_agent_restarts{std::chrono::seconds{10}, std::chrono::minutes{5}};
+inline constexpr BackoffPolicy k_failed_actions{std::chrono::seconds{1}, std::chrono::minutes{1}};
+inline constexpr std::chrono::minutes k_restart_window{30};
+inline constexpr std::size_t k_quarantine_after = 5;  ///< restarts within the window
+inline constexpr std::chrono::seconds k_link_settles{10};
+inline constexpr std::chrono::seconds k_probe_again{2};
+inline constexpr std::size_t k_brake_from = 4;  ///< agents; a smaller fleet has no brake
+
+}  // namespace sutfleet

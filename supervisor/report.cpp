@@ -1,0 +1,97 @@
+#include "report.hpp"
+
+#include <array>
+#include <nlohmann/json.hpp>
+
+namespace sutfleet {
+namespace {
+
+using nlohmann::ordered_json;
+
+std::string dump(const ordered_json& value) {
+    return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+}
+
+ordered_json text_or_null(const std::string& text) { return text.empty() ? ordered_json(nullptr) : ordered_json(text); }
+
+std::string_view name(ContainerStatus status) {
+    constexpr std::array<std::string_view, 7> k_names{"created",  "running", "paused", "restarting",
+                                                      "removing", "exited",  "dead"};
+    return k_names.at(static_cast<std::size_t>(status));
+}
+
+std::string_view name(EngineHealth health) {
+    constexpr std::array<std::string_view, 4> k_names{"none", "starting", "healthy", "unhealthy"};
+    return k_names.at(static_cast<std::size_t>(health));
+}
+
+ordered_json container_of(const FoundContainer* found) {
+    if (found == nullptr) return nullptr;
+    return {{"id", found->id.substr(0, 12)},
+            {"name", found->name},
+            {"image", found->image},
+            {"status", name(found->status)},
+            {"health", name(found->health)},
+            {"health_why", text_or_null(found->health_log)},
+            {"exit_code", found->exit_code ? ordered_json(*found->exit_code) : ordered_json(nullptr)},
+            {"started", text_or_null(found->started_at)}};
+}
+
+}  // namespace
+
+std::string encode_evidence(const Evidence& evidence) {
+    return dump({{"at", evidence.at}, {"why", evidence.why}, {"health_log", evidence.health_log}, {"output", evidence.output}});
+}
+
+std::string encode(const SutReport& report) {
+    ordered_json labels = ordered_json::object();
+    ordered_json warnings = ordered_json::array();
+    if (report.conf != nullptr) {
+        for (const auto& [key, value] : report.conf->labels) labels[key] = value;
+        for (const auto& key : report.conf->not_acted_on) warnings.push_back("not acted on by this version: " + key);
+    }
+    ordered_json action = nullptr;
+    if (report.last_action)
+        action = {{"what", report.last_action->what}, {"why", report.last_action->why}, {"at", report.last_action->at}, {"result", report.last_action->result}};
+    return dump({{"sut", report.sut},
+                 {"wanted", report.wanted},
+                 {"health", text_or_null(report.health)},
+                 {"why", text_or_null(report.health_why)},
+                 {"conf", {{"file", report.file}, {"error", text_or_null(report.error)}}},
+                 {"description", report.conf != nullptr ? report.conf->description : ""},
+                 {"labels", std::move(labels)},
+                 {"container", container_of(report.found)},
+                 {"restarts", report.restarts},
+                 {"quarantined", report.quarantined},
+                 {"agent", text_or_null(report.agent)},
+                 {"hold", text_or_null(report.hold)},
+                 {"last_action", std::move(action)},
+                 {"evidence", report.evidence.empty() ? ordered_json(nullptr) : ordered_json::parse(report.evidence, nullptr, false)},
+                 {"warnings", std::move(warnings)}});
+}
+
+std::string encode(const FleetReport& report) {
+    return dump({{"agents", report.agents}, {"running", report.running}, {"healthy", report.healthy}, {"ok", report.ok},
+                 {"errors", report.errors}, {"parked", report.parked}, {"quarantined", report.quarantined},
+                 {"engine", report.engine}, {"complaints", report.complaints}, {"held", report.held}});
+}
+
+std::string encode(const Event& event) {
+    return dump({{"at", event.at}, {"sut", text_or_null(event.sut)}, {"action", event.action}, {"reason", event.reason},
+                 {"result", event.result}, {"error", text_or_null(event.error)}});
+}
+
+std::string encode_answer(const Result<std::string>& outcome, const std::string& request) {
+    const auto asked = ordered_json::parse(request, nullptr, false);
+    return dump({{"status", outcome ? "ok" : "error"},
+                 {"data", outcome ? ordered_json(*outcome) : ordered_json(nullptr)},
+                 {"error", outcome ? ordered_json(nullptr) : ordered_json(outcome.error().message)},
+                 {"transaction", asked.is_object() && asked.contains("transaction") ? asked["transaction"] : ordered_json(nullptr)}});
+}
+
+bool job_runs(std::string_view jobs_payload) {
+    const auto jobs = ordered_json::parse(jobs_payload, nullptr, false);
+    return jobs.is_object() && jobs.contains("running") && jobs["running"].is_string();
+}
+
+}  // namespace sutfleet

@@ -1,0 +1,54 @@
+#pragma once
+// What the supervisor publishes, as JSON. Pure.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "confs.hpp"
+#include "evidence.hpp"
+#include "reconcile.hpp"
+
+namespace sutfleet {
+
+struct LastAction {
+    std::string what, why, at, result;  ///< result: "ok" or the error
+};
+
+/// `fleet/sut/<sut>`
+struct SutReport {
+    std::string sut;
+    std::string wanted;  ///< running, parked, gone
+    std::string file, error;
+    const SutConf* conf = nullptr;
+    const FoundContainer* found = nullptr;
+    std::size_t restarts = 0;
+    bool quarantined = false;
+    std::string agent;
+    std::string hold;
+    std::string health;      ///< the supervisor's verdict: ok, degraded, unhealthy, paused, unreachable …
+    std::string health_why;
+    std::optional<LastAction> last_action;
+    std::string evidence;  ///< JSON; empty: none
+};
+
+struct FleetReport {
+    std::size_t agents = 0, running = 0, healthy = 0, ok = 0, errors = 0, parked = 0, quarantined = 0;
+    std::string engine;  ///< "ok" or why not
+    std::vector<std::string> complaints;
+    std::vector<std::string> held;
+};
+
+struct Event {
+    std::string at, sut, action, reason, result, error;
+};
+
+[[nodiscard]] std::string encode(const SutReport& report);
+[[nodiscard]] std::string encode(const FleetReport& report);
+[[nodiscard]] std::string encode(const Event& event);
+/// `{"status","data","error","transaction"}` of `fleet/res/<verb>`.
+[[nodiscard]] std::string encode_answer(const Result<std::string>& outcome, const std::string& request);
+/// Whether `<sut>/jobs` says that a job runs; a payload that is no such JSON says no.
+[[nodiscard]] bool job_runs(std::string_view jobs_payload);
+
+}  // namespace sutfleet

@@ -1,0 +1,41 @@
+#include "settings.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include "core/version.hpp"
+
+namespace sutfleet {
+
+tl::expected<Settings, int> read_settings(int argc, char** argv) {
+    Settings out;
+    out.docker_host = "unix:///var/run/docker.sock";
+    CLI::App app("supervisor: keeps one container per conf");
+    app.set_version_flag("--version", "supervisor " + std::string(k_version));
+    const auto option = [&](const char* name, std::string& into, const char* variable, const char* help) {
+        app.add_option(name, into, help)->envname(variable)->capture_default_str();
+    };
+    option("--stack", out.stack, "SUTFLEET_STACK", "name of the stack, label of all that is touched");
+    option("--docker-host", out.docker_host, "DOCKER_HOST", "the engine: unix:///path or tcp://host:port");
+    option("--broker", out.broker, "SUTFLEET_BROKER", "the broker, mqtt://host:port");
+    option("--agent-broker", out.agent_broker, "SUTFLEET_AGENT_BROKER", "the broker as agents reach it (default: as --broker)");
+    option("--user", out.user, "SUTFLEET_USER", "broker user");
+    option("--password-file", out.password_file, "SUTFLEET_PASSWORD_FILE", "file with its password");
+    option("--topic-prefix", out.topic_prefix, "SUTFLEET_TOPIC_PREFIX", "prefix of all topics");
+    option("--conf-dir", out.conf_dir, "SUTFLEET_CONF_DIR", "folder of the confs");
+    option("--state-dir", out.state_dir, "SUTFLEET_STATE_DIR", "lock, credentials, evidence");
+    option("--auth-dir", out.auth_dir, "SUTFLEET_AUTH_DIR", "folder shared with the broker");
+    option("--agent-tree", out.agent_tree, "SUTFLEET_AGENT_TREE", "the agents' programs");
+    option("--agent-image", out.agent_image, "SUTFLEET_AGENT_IMAGE", "image of agents whose conf names none");
+    option("--network", out.network, "SUTFLEET_NETWORK", "network of the agents");
+    app.add_flag("--plan", out.plan_only, "print what would be done and why, and do nothing");
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        const int code = app.exit(error);
+        return tl::make_unexpected(code == 0 ? 0 : 2);
+    }
+    if (out.agent_broker.empty()) out.agent_broker = out.broker;
+    return out;
+}
+
+}  // namespace sutfleet

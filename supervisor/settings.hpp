@@ -1,0 +1,30 @@
+#pragma once
+// What the supervisor is told by its environment; compose.yaml sets it.
+
+#include <string>
+
+#include "core/result.hpp"
+
+namespace sutfleet {
+
+struct Settings {
+    std::string stack = "sutfleet";
+    std::string docker_host;
+    std::string broker;         ///< URL for the supervisor itself
+    std::string agent_broker;   ///< URL as the agents reach it
+    std::string user = "supervisor";
+    std::string password_file;
+    std::string topic_prefix;
+    std::string conf_dir = "/sut";
+    std::string state_dir = "/var/lib/sutfleet-supervisor";
+    std::string auth_dir = "/var/lib/sutfleet-auth";
+    std::string agent_tree = "/opt/sutfleet/agent-tree";
+    std::string agent_image = "sutfleet/agent:latest";
+    std::string network;
+    bool plan_only = false;
+};
+
+/// Environment and command line. @return the exit code instead, when there is nothing to run (--help, an error).
+tl::expected<Settings, int> read_settings(int argc, char** argv);
+
+}  // namespace sutfleet
