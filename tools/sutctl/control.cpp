@@ -17,19 +17,20 @@ struct Request {
     std::string to, answers, who;
     std::string alive;  ///< the topic that says `offline` when nobody will answer
     std::string argument;
+    bool bare = false;
 };
 
 Outcome<Request> request_of(const Context& context) {
     const auto& verb = context.options.command;
     const auto& topics = context.topics;
     const Request fleet{topics.fleet_command(verb), topics.fleet_response(verb), "the supervisor",
-                        topics.fleet_supervisor(), context.options.sut};
+                        topics.fleet_supervisor(),  context.options.sut,         true};
     if (verb == "plan" || verb == "apply") return fleet;
     const auto sut = wanted_sut(context.options);
     if (!sut) return tl::make_unexpected(sut.error());
-    if (verb == "reset") return fleet;
+    if (verb == "reset" || verb == "restart") return fleet;
     return Request{topics.command(*sut, verb), topics.response(*sut, verb), sut->str(),
-                   topics.of(*sut, k_agent), context.options.job};
+                   topics.of(*sut, k_agent),   context.options.job,         false};
 }
 
 std::string text_of(const json& object, const char* key) {
@@ -37,6 +38,15 @@ std::string text_of(const json& object, const char* key) {
     return object[key].is_string()
                ? object[key].get<std::string>()
                : object[key].dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+/// The supervisor takes the bare name of a SUT; everything else is an object that names the
+/// transaction.
+std::string payload_of(const Request& request, const std::string& transaction) {
+    if (request.bare && !request.argument.empty()) return request.argument;
+    ordered_json payload{{"transaction", transaction}};
+    if (!request.argument.empty()) payload["argument"] = request.argument;
+    return payload.dump();
 }
 
 /// The answer to another's request bears another transaction.
@@ -89,9 +99,7 @@ Outcome<int> control(const Context& context) {
     if (alive == k_offline)
         return tl::make_unexpected(Failure{k_failed, request->who + " is offline"});
     const auto transaction = make_job_id();
-    ordered_json payload{{"transaction", transaction}};
-    if (!request->argument.empty()) payload["argument"] = request->argument;
-    if (auto sent = (*link)->publish(request->to, payload.dump()); !sent)
+    if (auto sent = (*link)->publish(request->to, payload_of(*request, transaction)); !sent)
         return tl::make_unexpected(sent.error());
     return wait_for_answer(context, **link, *request, transaction);
 }

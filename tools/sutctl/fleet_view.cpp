@@ -26,8 +26,9 @@ std::string text_at(const json& object, std::initializer_list<const char*> path)
 
 Tone tone_of(std::string_view health) {
     if (health == "ok" || health == "online") return Tone::good;
-    if (health == "degraded") return Tone::warn;
-    return health == "unhealthy" || health == "offline" ? Tone::bad : Tone::plain;
+    if (health == "degraded" || health == "paused") return Tone::warn;
+    return health == "unhealthy" || health == "down" || health == "offline" ? Tone::bad
+                                                                            : Tone::plain;
 }
 
 std::string or_dash(std::string text) {
@@ -39,6 +40,21 @@ std::string container_text(const json& report) {
     const auto health = text_at(report, {"container", "health"});
     return health.empty() || health == "none" || status.empty() ? status
                                                                 : status + " (" + health + ")";
+}
+
+struct Wellness {
+    std::string health, why;
+};
+
+/// The agent's own word, unless the supervisor knows of something that the agent cannot say of
+/// itself.
+Wellness health_of(const std::string& agent, const json& report) {
+    const auto seen = text_at(report, {"health"});
+    if (agent.empty() || seen == "paused" || seen == "down" || seen == "unhealthy")
+        return {seen, text_at(report, {"why"})};
+    const auto colon = agent.find(": ");
+    return {agent.substr(0, colon),
+            colon == std::string::npos ? std::string() : agent.substr(colon + 2)};
 }
 
 /// What a person wants to know first: a broken conf, then why it is not well, then what it is.
@@ -80,13 +96,12 @@ std::vector<std::string> FleetView::names() const {
 std::vector<Cell> FleetView::row(const std::string& name, const Sut& sut) {
     const auto report = parse(sut.report);
     const auto jobs = parse(sut.jobs);
-    const auto colon = sut.agent.find(": ");
-    const auto health = sut.agent.substr(0, colon);
+    const auto [health, why] = health_of(sut.agent, report);
     const auto queued = jobs.is_object() && jobs.contains("queued") ? jobs["queued"].size() : 0;
     const auto wanted = text_at(report, {"wanted"});
     auto state = text_at(parse(sut.state), {"state"});
     if (wanted == "parked") state = wanted;
-    const auto why = colon == std::string::npos ? std::string() : sut.agent.substr(colon + 2);
+    if (text_at(report, {"quarantined"}) == "true") state = "quarantined";
     const bool broken = wanted == "error" || !text_at(report, {"conf", "error"}).empty();
     return {{name, Tone::plain},
             {or_dash(health), tone_of(health)},

@@ -62,16 +62,28 @@ void add_acting(CLI::App& app, Raw& raw) {
     auto* cancel = add(app, "cancel", "Cancel the running job, or one by its id");
     add_sut(cancel, raw);
     cancel->add_option("id", raw.options.job, "Id of the job");
-    add_sut(add(app, "restart", "Restart a SUT's command"), raw);
+    add_sut(add(app, "restart", "Restart a SUT's agent; a job that runs is lost"), raw);
     add_sut(add(app, "drain", "Let a SUT take no more jobs"), raw);
     add_sut(add(app, "resume", "Let a SUT take jobs again"), raw);
-    add_sut(add(app, "reset", "Recreate a SUT's agent"), raw);
+    add_sut(add(app, "reset", "Release a SUT from quarantine and backoff"), raw);
     add(app, "plan", "Show what the supervisor would do next");
     add(app, "apply", "Release what the supervisor holds back");
 }
 
 Parsed wrong(std::string message) {
     return {std::nullopt, k_usage, "", std::move(message)};
+}
+
+/// CLI11 only says that a subcommand is missing; the word that stands in its place is what helps.
+std::string explain(const CLI::App& app, int argc, const char* const* argv, const char* what) {
+    if (!app.get_subcommands().empty()) return what;
+    for (int i = 1; i < argc; ++i) {
+        const std::string word(argv[i]);
+        if (word == "--color") ++i;
+        if (word.starts_with('-')) continue;
+        return "unknown command '" + word + "'";
+    }
+    return what;
 }
 
 Parsed finish(const CLI::App& app, Raw raw) {
@@ -122,7 +134,7 @@ Parsed parse_options(int argc, const char* const* argv) {
         std::ostringstream err;
         const bool asked = app.exit(error, out, err) == 0;
         if (asked) return {std::nullopt, k_ok, out.str(), ""};
-        return wrong(error.what());
+        return wrong(explain(app, argc, argv, error.what()));
     }
 }
 

@@ -21,6 +21,14 @@ constexpr auto k_record_limit =
 constexpr auto k_output_limit = 3s;  ///< for the last output after the record's end
 constexpr auto k_for_ever = 24h * 365;
 
+/// A refusal of whatever comes, as opposed to one of the last job.
+bool is_standing(const std::string& status) {
+    for (const auto* why : {"rejected: parked", "rejected: draining", "rejected: maintenance",
+                            "rejected: quarantined"})
+        if (status.starts_with(why)) return true;
+    return false;
+}
+
 Outcome<std::string> read_stdin() {
     std::string out;
     std::array<char, 65536> part{};
@@ -94,8 +102,9 @@ class Submit {
         if (!known)
             return tl::make_unexpected(Failure{
                 k_refused, "no SUT '" + sut_.str() + "' is known here: `sutctl ps` lists them"});
-        if (!rejection_.empty())
+        if (is_standing(rejection_))
             return tl::make_unexpected(Failure{k_refused, sut_.str() + " " + rejection_});
+        rejection_.clear();  // of somebody else's job
         if (offline_)
             context_.screen.say(sut_.str() +
                                 " is offline: the job waits in the broker until it is back");
