@@ -67,6 +67,11 @@ class TreeBuilder final : public YAML::EventHandler {
         throw Stop{};
     }
 
+    [[noreturn]] void stop_at(const Node& node, std::string message) {
+        errors_.push_back({node.line, node.column, std::move(message)});
+        throw Stop{};
+    }
+
     MutableNode make(const YAML::Mark& mark, Kind kind, YAML::anchor_t anchor) {
         auto node = std::make_shared<Node>();
         node->kind = kind;
@@ -118,6 +123,8 @@ class TreeBuilder final : public YAML::EventHandler {
             return entry.first->text == key->text;
         });
         if (same == parent.node->entries.end()) {
+            if (parent.node->entries.size() >= k_keys_limit)
+                stop_at(*key, "too many keys in one map");
             parent.node->entries.emplace_back(key, std::move(value));
             return;
         }

@@ -50,6 +50,11 @@ tl::expected<SutConf, std::vector<ConfError>> decode_sut_conf(const SutName& nam
     if (out.agent.queues.empty()) out.agent.queues = {name.str()};
     std::ranges::sort(errors, {},
                       [](const ConfError& error) { return std::pair(error.line, error.column); });
+    if (errors.size() > k_conf_errors) {
+        const auto more = errors.size() - k_conf_errors;
+        errors.resize(k_conf_errors);
+        errors.back().message += " (and " + std::to_string(more) + " more errors)";
+    }
     if (!errors.empty()) return tl::make_unexpected(std::move(errors));
     return out;
 }

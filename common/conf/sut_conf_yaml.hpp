@@ -25,6 +25,8 @@ struct ConfError {
 
 inline constexpr std::size_t k_conf_limit = 256 * 1024;  ///< bytes; a larger conf is an error
 
+inline constexpr std::size_t k_conf_errors = 50;  ///< told of one conf; the last one counts the others
+
 /// Every broken rule of the text, not only the first.
 tl::expected<SutConf, std::vector<ConfError>> decode_sut_conf(const SutName& name,
                                                               std::string_view text);

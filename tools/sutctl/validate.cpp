@@ -18,6 +18,12 @@ struct Verdict {
     std::vector<std::string> warnings;
 };
 
+/// The message's own `path: `, which the caller puts in front of every message.
+std::string without(const std::string& path, const std::string& message) {
+    const auto lead = path + ": ";
+    return message.starts_with(lead) ? message.substr(lead.size()) : message;
+}
+
 Verdict check(const std::string& path) {
     const fs::path file(path);
     if (file.extension() != ".conf") return {{{0, 0, "the file's name must be <sut>.conf"}}, {}};
@@ -25,7 +31,7 @@ Verdict check(const std::string& path) {
     if (!name) return {{{0, 0, "the file's name: " + name.error().message}}, {}};
     // One byte more than allowed, so that the decoder says what is wrong with it.
     const auto text = sys::read_file(path, k_conf_limit + 1);
-    if (!text) return {{{0, 0, text.error().message}}, {}};
+    if (!text) return {{{0, 0, without(path, text.error().message)}}, {}};
     auto conf = decode_sut_conf(*name, *text);
     if (!conf) return {std::move(conf.error()), {}};
     Verdict out;
