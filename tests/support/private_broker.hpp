@@ -1,0 +1,47 @@
+#pragma once
+// A Mosquitto of the test's own on a free port of 127.0.0.1, with a folder that goes with it.
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <functional>
+#include <string>
+
+namespace sutfleet::test {
+
+/// A folder under $TMPDIR that is removed at the end.
+class TempFolder {
+  public:
+    TempFolder();
+    ~TempFolder();
+    TempFolder(const TempFolder&) = delete;
+    TempFolder& operator=(const TempFolder&) = delete;
+    [[nodiscard]] const std::string& path() const { return path_; }
+
+  private:
+    std::string path_;
+};
+
+class PrivateBroker {
+  public:
+    /// Throws when no broker can be started: a test that cannot run has failed.
+    explicit PrivateBroker(const std::string& extra_conf = {});
+    ~PrivateBroker();
+    PrivateBroker(const PrivateBroker&) = delete;
+    PrivateBroker& operator=(const PrivateBroker&) = delete;
+
+    [[nodiscard]] std::string url() const { return "mqtt://127.0.0.1:" + std::to_string(port_); }
+    [[nodiscard]] int port() const { return port_; }
+    void kill();   ///< -9
+    void start();  ///< on the same port, and waits until it answers
+
+  private:
+    TempFolder folder_;
+    int port_ = 0;
+    pid_t pid_ = -1;
+};
+
+/// Asks until it is so. @return false after the limit.
+bool eventually(const std::function<bool()>& condition, std::chrono::milliseconds limit = std::chrono::seconds{20});
+
+}  // namespace sutfleet::test
