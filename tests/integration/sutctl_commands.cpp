@@ -2,15 +2,12 @@
 
 #include <doctest/doctest.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <array>
-#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <thread>
 
 #include "conf/agent_conf.hpp"
 #include "private_broker.hpp"
@@ -28,12 +25,14 @@ struct Ran {
 
 Ran sutctl(const std::string& url, const std::string& words) {
     const std::string line = "SUTFLEET_BROKER=" + url +
-                             " SUTFLEET_USER=operator SUTFLEET_PASSWORD=x timeout 60 " SUTCTL " " + words + " 2>&1";
+                             " SUTFLEET_USER=operator SUTFLEET_PASSWORD=x timeout 60 " SUTCTL " " +
+                             words + " 2>&1";
     Ran ran;
     FILE* pipe = ::popen(line.c_str(), "r");
     REQUIRE(pipe != nullptr);
     std::array<char, 4096> part{};
-    for (std::size_t got = 0; (got = std::fread(part.data(), 1, part.size(), pipe)) > 0;) ran.out.append(part.data(), got);
+    for (std::size_t got = 0; (got = std::fread(part.data(), 1, part.size(), pipe)) > 0;)
+        ran.out.append(part.data(), got);
     ran.exit = WEXITSTATUS(::pclose(pipe));
     return ran;
 }
@@ -42,48 +41,43 @@ Ran sutctl(const std::string& url, const std::string& words) {
 class PrivateAgent {
   public:
     explicit PrivateAgent(const std::string& url) {
-        std::string name = "/tmp/sutctl-test-XXXXXX";
-        REQUIRE(::mkdtemp(name.data()) != nullptr);
-        folder_ = name;
-        for (const auto* sub : {"/conf/.g1", "/state", "/run"}) std::filesystem::create_directories(folder_ + sub);
-        std::filesystem::create_symlink(".g1", folder_ + "/conf/.current");
+        for (const auto* sub : {"/conf/.g1", "/state", "/run"})
+            std::filesystem::create_directories(folder_.path() + sub);
+        std::filesystem::create_symlink(".g1", folder_.path() + "/conf/.current");
         const AgentConf conf{*SutName::parse("alpha"), "test", url, "", "b", {}};
-        REQUIRE(sys::write_file_atomic(folder_ + "/conf/.g1/agent.json", encode_agent_conf(conf), 0600, sys::Durability::fast));
-        REQUIRE(sys::write_file_atomic(folder_ + "/conf/.g1/.credential", "x", 0600, sys::Durability::fast));
-        const auto child = sys::spawn({{AGENT_ENTRY, "--conf-dir", folder_ + "/conf", "--state-dir", folder_ + "/state",
-                                        "--run-dir", folder_ + "/run"},
-                                       {"PATH=/usr/bin:/bin"},
-                                       ""});
+        REQUIRE(sys::write_file_atomic(folder_.path() + "/conf/.g1/agent.json",
+                                       encode_agent_conf(conf), 0600, sys::Durability::fast));
+        REQUIRE(sys::write_file_atomic(folder_.path() + "/conf/.g1/.credential", "x", 0600,
+                                       sys::Durability::fast));
+        const auto child =
+            sys::spawn({{AGENT_ENTRY, "--conf-dir", folder_.path() + "/conf", "--state-dir",
+                         folder_.path() + "/state", "--run-dir", folder_.path() + "/run"},
+                        {"PATH=/usr/bin:/bin"},
+                        ""});
         REQUIRE(child);
         pid_ = child->pid;
     }
     ~PrivateAgent() {
         ::kill(pid_, SIGTERM);
         ::waitpid(pid_, nullptr, 0);
-        std::error_code error;
-        std::filesystem::remove_all(folder_, error);
     }
 
   private:
-    std::string folder_;
+    test::TempFolder folder_;
     pid_t pid_ = -1;
 };
-
-void wait_until_ready(const std::string& url) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
-    while (sutctl(url, "ps").out.find("ready") == std::string::npos)
-        REQUIRE(std::chrono::steady_clock::now() < deadline);
-}
 
 }  // namespace
 
 TEST_CASE("sutctl: jobs from submit to their records") {
-    tests::PrivateBroker broker;
+    test::PrivateBroker broker;
     PrivateAgent agent(broker.url());
-    wait_until_ready(broker.url());
     const auto url = broker.url();
+    REQUIRE(
+        test::eventually([&] { return sutctl(url, "ps").out.find("ready") != std::string::npos; }));
 
-    const auto failed = sutctl(url, "submit alpha --wait -- sh -c 'echo one; echo; echo two; exit 7'");
+    const auto failed =
+        sutctl(url, "submit alpha --wait -- sh -c 'echo one; echo; echo two; exit 7'");
     CHECK(failed.exit == 7);
     CHECK(failed.out.find("one\n\ntwo\n") != std::string::npos);
     CHECK(failed.out.find("FAILED, exit 7") != std::string::npos);
@@ -102,7 +96,7 @@ TEST_CASE("sutctl: jobs from submit to their records") {
 }
 
 TEST_CASE("sutctl: what cannot be done has its exit code") {
-    tests::PrivateBroker broker;
+    test::PrivateBroker broker;
     const auto url = broker.url();
     CHECK(sutctl(url, "submit nosuch x").exit == 4);
     CHECK(sutctl(url, "submit 'No Such' x").exit == 2);
