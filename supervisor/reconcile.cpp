@@ -97,24 +97,27 @@ class Pass {
         return false;
     }
 
+    /// Any doubt is put to the agent's own probe, run through the engine, before anything is done: the engine's
+    /// word alone can be old (a container that was paused stays unhealthy for a while), and a lost connection is
+    /// no hang.
     void judge_health(const SutName& sut, const Wanted& wanted, const History& history, const FoundContainer& found) {
-        if (history.probe == History::Probe::failed) {
-            if (may_restart(sut, history)) act(Verb::restart, sut, "unhealthy: " + history.probe_said);
-            return;
-        }
-        if (silent(wanted, history)) {
-            if (history.probe == History::Probe::fine && now_ - history.probed_at < k_probe_again)
-                return wake(history.probed_at + k_probe_again);
-            return act(Verb::probe, sut, "no heartbeat on the bus for " +
-                                             std::to_string(wanted.max_age.count() / 1000) + " s");
-        }
+        const bool hushed = silent(wanted, history);
         const bool says_unhealthy = history.agent_says.starts_with("unhealthy");
-        if (!says_unhealthy && found.health != EngineHealth::unhealthy) return;
-        const auto why = says_unhealthy ? history.agent_says : "unhealthy: " + found.health_log;
-        if (!wanted.restart_on_unhealthy) return hold(sut, why);
-        if (history.job_runs) return hold(sut, why + "; waits for the running job");
-        if (found.health != EngineHealth::unhealthy) return;  // the engine's probe confirms
-        if (may_restart(sut, history)) act(Verb::restart, sut, why);
+        std::string doubt;
+        if (hushed)
+            doubt = "no heartbeat on the bus for " + std::to_string(wanted.max_age.count() / 1000) + " s";
+        else if (says_unhealthy)
+            doubt = history.agent_says;
+        else if (found.health == EngineHealth::unhealthy)
+            doubt = "unhealthy: " + found.health_log;
+        else
+            return;
+        if (!wanted.restart_on_unhealthy) return hold(sut, doubt);
+        if (!hushed && history.job_runs) return hold(sut, doubt + "; waits for the running job");
+        if (history.probe == History::Probe::none || now_ - history.probed_at >= k_probe_again)
+            return act(Verb::probe, sut, doubt);
+        if (history.probe == History::Probe::fine) return wake(history.probed_at + k_probe_again);
+        if (may_restart(sut, history)) act(Verb::restart, sut, "unhealthy: " + history.probe_said);
     }
 
     /// Missing heartbeats mean something only while our own link has been up long enough to hear them.

@@ -1,0 +1,129 @@
+#include <doctest/doctest.h>
+
+#include <csignal>
+
+#include "job_run.hpp"
+#include "lifecycle.hpp"
+#include "submit_request.hpp"
+
+using namespace sutfleet;
+using namespace sutfleet::agent;
+using namespace std::chrono_literals;
+
+namespace {
+
+const SteadyTime k_start{std::chrono::hours{1}};
+
+AgentRules rules(std::initializer_list<const char*> phases) {
+    AgentRules out;
+    for (const auto* phase : phases) out.phases[phase] = Command{{phase}};
+    return out;
+}
+
+JobRequest text(const char* command) { return *decode_submit(command); }
+
+SpawnPhase conf_phase(const char* phase) { return {phase, Command{{phase}}}; }
+
+using Effects = std::vector<JobEffect>;
+
+}  // namespace
+
+TEST_CASE("a text without phases runs by the shell") {
+    JobRun run(rules({}), text("echo hi"));
+    CHECK(run.start(k_start) == Effects{SpawnPhase{"test", Command{{"/bin/sh", "-c", "echo hi"}}}});
+    CHECK(run.exited(0, k_start) == Effects{FinishJob{JobState::succeeded, "", 0}});
+}
+
+TEST_CASE("phases run in order; optional ones only with data; cleanup whatever happens") {
+    JobRun run(rules({"setup", "provision", "test", "reserve", "cleanup"}),
+               *decode_submit(R"({"command":"x","provision_data":{},"reserve_data":{"skip":true}})"));
+    CHECK(run.start(k_start) == Effects{conf_phase("setup")});
+    CHECK(run.exited(0, k_start) == Effects{conf_phase("provision")});
+    CHECK(run.exited(3, k_start) == Effects{conf_phase("cleanup")});
+    CHECK(run.exited(0, k_start) == Effects{FinishJob{JobState::failed, "provision ended with 3", 3}});
+}
+
+TEST_CASE("cancel and timeouts: TERM, then KILL, then cleanup") {
+    JobRun run(rules({"cleanup"}), text("sleep 99"));
+    CHECK(run.start(k_start).size() == 1);
+    CHECK(run.cancel("canceled", k_start) == Effects{SignalPhase{SIGTERM}});
+    CHECK(run.cancel("canceled", k_start).empty());
+    CHECK(run.tick(k_start + 9s).empty());
+    CHECK(run.tick(k_start + 10s) == Effects{SignalPhase{SIGKILL}});
+    CHECK(run.exited(137, k_start + 10s) == Effects{conf_phase("cleanup")});
+    CHECK(run.exited(0, k_start + 11s) == Effects{FinishJob{JobState::canceled, "canceled", {}}});
+}
+
+TEST_CASE("silence in the test phase ends it; output moves the limit") {
+    JobRun run(rules({}), *decode_submit(R"({"command":"x","output_timeout":"10s"})"));
+    CHECK(run.start(k_start).size() == 1);
+    run.output_seen(k_start + 9s);
+    CHECK(run.tick(k_start + 18s).empty());
+    CHECK(run.due() == k_start + 19s);
+    CHECK(run.tick(k_start + 19s) == Effects{SignalPhase{SIGTERM}});
+    CHECK(run.exited(143, k_start + 19s) == Effects{FinishJob{JobState::timed_out, "test: no output for 10s", {}}});
+}
+
+TEST_CASE("46 asks for a person; a stopped agent leaves cleanup for its next life") {
+    JobRun person(rules({}), text("x"));
+    CHECK(person.start(k_start).size() == 1);
+    CHECK(person.exited(46, k_start) == Effects{FinishJob{JobState::failed, "test ended with 46", 46, true}});
+    JobRun stopped(rules({"cleanup"}), text("x"));
+    CHECK(stopped.start(k_start).size() == 1);
+    CHECK(stopped.abandon(k_start) == Effects{SignalPhase{SIGTERM}});
+    const auto end = stopped.exited(143, k_start);
+    CHECK(std::get<FinishJob>(end.at(0)).state == JobState::lost);
+    JobRun later(rules({"cleanup", "test"}), text("x"), true);
+    CHECK(later.start(k_start) == Effects{conf_phase("cleanup")});
+}
+
+TEST_CASE("what a submit may say") {
+    struct Row {
+        std::string payload;
+        const char* rejection;
+    };
+    const Row rows[] = {
+        {"", "empty"},
+        {" \r\n", "empty"},
+        {std::string("a\0b", 3), "not a text: it has a NUL byte"},
+        {std::string(256 * 1024 + 1, 'x'), "too large"},
+        {"{", "begins with '{' but is not valid JSON"},
+        {R"({"comand":"x"})", "unknown key 'comand'"},
+        {R"({"command":1})", "'command' must be a text"},
+        {R"({"id":"../x","command":"x"})", "not a job id: expected [A-Za-z0-9][A-Za-z0-9_-]{0,63}"},
+        {R"({"command":"x","env":{"A":1}})", "'env' must be an object of strings"},
+        {R"({"command":"x","timeout":"soon"})",
+         "timeout: 'soon' is not a duration: expected e.g. 500ms, 10s, 15m, 4h, 2d or a number of seconds"},
+        {"{\"context\":" + std::string(100, '['), "the JSON is nested too deep"},
+    };
+    for (const auto& row : rows) {
+        CAPTURE(row.payload.substr(0, 60));
+        const auto got = decode_submit(row.payload);
+        REQUIRE_FALSE(got);
+        CHECK(got.error().message == row.rejection);
+    }
+    CHECK(decode_submit("a\r\nb")->command == "a\nb");
+    CHECK(decode_submit(R"({"job_queue":"q","test_data":{"test_cmds":["a","b"]}})")->command == "a\nb\n");
+    CHECK(decode_submit(R"({"test_data":{"test_cmds":"a"},"global_timeout":60})")->timeout == 60s);
+}
+
+TEST_CASE("the subprocess: restart policies, backoff, crash loop") {
+    Lifecycle life(true, RestartPolicy::on_failure, k_start);
+    CHECK(life.start_due(k_start));
+    auto now = k_start;
+    for (int i = 0; i < 5; ++i) {
+        life.started(now);
+        now += 1s;
+        life.exited(1, now);
+        CHECK(life.due() == now + std::chrono::seconds{1 << i});
+        now = *life.due();
+    }
+    CHECK(life.verdict(now).health == Health::unhealthy);
+    life.restart(now);
+    CHECK(life.verdict(now).health != Health::unhealthy);
+    life.started(now);
+    life.exited(0, now + 61s);
+    CHECK(life.state() == Lifecycle::State::ended);
+    CHECK(life.verdict(now) == HealthVerdict{Health::ok, "command ended (0)"});
+    CHECK(Lifecycle(false, RestartPolicy::always, k_start).state() == Lifecycle::State::absent);
+}

@@ -1,0 +1,153 @@
+#include <doctest/doctest.h>
+
+#include "reconcile.hpp"
+
+using namespace sutfleet;
+using namespace std::chrono_literals;
+
+namespace {
+
+const SteadyTime k_now{std::chrono::hours{1}};
+const SutName k_alpha = *SutName::parse("alpha");
+
+Wanted wanted(Wanted::Kind kind = Wanted::Kind::run) {
+    Wanted out;
+    out.kind = kind;
+    out.config_hash = "shape";
+    out.delivery_hash = "files";
+    return out;
+}
+
+FoundContainer container(ContainerStatus status, std::string hash = "shape") {
+    FoundContainer out;
+    out.id = "1234";
+    out.sut = "alpha";
+    out.config_hash = std::move(hash);
+    out.status = status;
+    if (status == ContainerStatus::exited) out.exit_code = 137;
+    return out;
+}
+
+/// A healthy agent that has run for half an hour, heard a second ago.
+History healthy() {
+    History out;
+    out.delivered_hash = "files";
+    out.agent_says = "ok";
+    out.running_since = k_now - 30min;
+    out.last_beat = k_now - 1s;
+    return out;
+}
+
+struct World {
+    Observation observation;
+    World() { observation.link_up_since = k_now - 40min; }
+    World& want(Wanted one) { return observation.wanted.insert_or_assign(k_alpha, one), *this; }
+    World& find(FoundContainer one) { return observation.found.insert_or_assign(k_alpha, std::move(one)), *this; }
+    World& know(History one) { return observation.history.insert_or_assign(k_alpha, std::move(one)), *this; }
+    [[nodiscard]] std::string plan() const { return to_text(reconcile(observation, k_now)); }
+};
+
+History with(void (*change)(History&)) {
+    auto out = healthy();
+    change(out);
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("the plan of one agent") {
+    using Status = ContainerStatus;
+    struct Row {
+        const char* name;
+        World world;
+        const char* plan;
+    };
+    const Row rows[] = {
+        {"nothing there", World().want(wanted()), "create alpha: no container\n"},
+        {"converged", World().want(wanted()).find(container(Status::running)).know(healthy()), "nothing to do\n"},
+        {"killed", World().want(wanted()).find(container(Status::exited)).know(healthy()),
+         "start alpha: the container ended with 137\n"},
+        {"paused", World().want(wanted()).find(container(Status::paused)).know(healthy()), "hold alpha: paused\n"},
+        {"reshaped", World().want(wanted()).find(container(Status::running, "old")).know(healthy()),
+         "recreate alpha: the conf shapes another container\n"},
+        {"reshaped, a job runs",
+         World().want(wanted()).find(container(Status::running, "old")).know(with([](History& h) { h.job_runs = true; })),
+         "hold alpha: the conf shapes another container; waits for the running job\n"},
+        {"a companion changed",
+         World().want(wanted()).find(container(Status::running)).know(with([](History& h) { h.delivered_hash = "x"; })),
+         "deliver alpha: the conf or a companion changed\n"},
+        {"conf gone", World().find(container(Status::running)).know(healthy()), "retire alpha: its conf is gone\n"},
+        {"conf gone, a job runs",
+         World().find(container(Status::running)).know(with([](History& h) { h.job_runs = true; })),
+         "hold alpha: its conf is gone; waits for the running job\n"},
+        {"parked", World().want(wanted(Wanted::Kind::parked)).find(container(Status::running)).know(healthy()),
+         "park alpha: enabled: false\n"},
+        {"conf broken, agent runs",
+         World().want(wanted(Wanted::Kind::broken)).find(container(Status::running, "old")).know(healthy()), "nothing to do\n"},
+        {"conf broken, no agent", World().want(wanted(Wanted::Kind::broken)), "nothing to do\n"},
+        {"busy", World().want(wanted()).know(with([](History& h) { h.busy = true; })), "nothing to do\n"},
+        {"failed a moment ago", World().want(wanted()).know(with([](History& h) { h.not_before = k_now + 1s; })), "nothing to do\n"},
+        {"silent",
+         World().want(wanted()).find(container(Status::running)).know(with([](History& h) { h.last_beat = k_now - 20s; })),
+         "probe alpha: no heartbeat on the bus for 20 s\n"},
+        {"silent, but its probe was fine a second ago", World().want(wanted()).find(container(Status::running)).know(with([](History& h) {
+             h.last_beat = k_now - 25s;
+             h.probe = History::Probe::fine;
+             h.probed_at = k_now - 1s;
+         })),
+         "nothing to do\n"},
+        {"silent, its probe failed", World().want(wanted()).find(container(Status::running)).know(with([](History& h) {
+             h.last_beat = k_now - 25s;
+             h.job_runs = true;  // a hung agent's job is lost anyway
+             h.probe = History::Probe::failed;
+             h.probe_said = "no heartbeat for 25 s";
+             h.probed_at = k_now - 1s;
+         })),
+         "restart alpha: unhealthy: no heartbeat for 25 s\n"},
+        {"says unhealthy, a job runs", World().want(wanted()).find(container(Status::running)).know(with([](History& h) {
+             h.agent_says = "unhealthy: command in a crash loop";
+             h.job_runs = true;
+         })),
+         "hold alpha: unhealthy: command in a crash loop; waits for the running job\n"},
+        {"quarantined", World().want(wanted()).find(container(Status::exited)).know(with([](History& h) { h.quarantined = true; })),
+         "hold alpha: quarantined: 5 restarts within 30 min; release by resume\n"},
+        {"restarted 5 s ago",
+         World().want(wanted()).find(container(Status::exited)).know(with([](History& h) { h.restarts = {k_now - 5s}; })),
+         "hold alpha: restarted 1 times within 30 min; waits\n"},
+        {"restarted 11 s ago",
+         World().want(wanted()).find(container(Status::exited)).know(with([](History& h) { h.restarts = {k_now - 11s}; })),
+         "start alpha: the container ended with 137\n"},
+    };
+    for (const auto& row : rows) {
+        CAPTURE(row.name);
+        CHECK(row.world.plan() == row.plan);
+    }
+}
+
+TEST_CASE("silence means nothing while our own link is young") {
+    World world;
+    world.want(wanted()).find(container(ContainerStatus::running)).know(with([](History& h) { h.last_beat = k_now - 5min; }));
+    world.observation.link_up_since = k_now - 29s;
+    CHECK(world.plan() == "nothing to do\n");
+    world.observation.link_up_since = k_now - 30s;
+    CHECK(world.plan() == "probe alpha: no heartbeat on the bus for 20 s\n");
+    world.observation.link_up_since.reset();
+    CHECK(world.plan() == "nothing to do\n");
+}
+
+TEST_CASE("an emptied folder does not empty the lab") {
+    Observation observation;
+    for (const auto* name : {"a1", "a2", "a3", "a4"}) {
+        const auto sut = *SutName::parse(name);
+        observation.found.insert_or_assign(sut, container(ContainerStatus::running));
+    }
+    observation.fleet_before = 4;
+    CHECK(reconcile(observation, k_now).actions.empty());
+    CHECK(reconcile(observation, k_now).holds.size() == 4);
+    observation.removals_released = true;
+    CHECK(reconcile(observation, k_now).actions.size() == 4);
+    observation.removals_released = false;
+    observation.wanted.insert_or_assign(*SutName::parse("a1"), wanted(Wanted::Kind::broken));
+    observation.wanted.insert_or_assign(*SutName::parse("a2"), wanted(Wanted::Kind::broken));
+    CHECK(reconcile(observation, k_now).actions.size() == 2);  // half of it is not more than half
+}
