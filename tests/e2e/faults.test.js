@@ -1,0 +1,92 @@
+'use strict';
+// Things that break: each is reported as what it is, and what can be cured is cured.
+const test = require('node:test');
+const assert = require('node:assert');
+const { container, docker, inspect, byRole, until, sleep, Explorer } = require('./support.js');
+
+let explorer;
+test.before(async () => { explorer = await Explorer.open(); });
+test.after(() => explorer.close());
+
+test('docker kill of an agent: offline at once, started again, topics right', async () => {
+  const mark = explorer.mark();
+  const killed = Date.now();
+  docker('kill', container('alpha'));
+  const offline = await until('offline', () => explorer.since(mark, 'alpha/agent').find((m) => m.text === 'offline'), 20);
+  assert.ok(offline.at - killed < 3000, `it took ${offline.at - killed} ms`);
+  await until('running again', () => inspect(container('alpha')).State.Running);
+  await explorer.until('alpha/agent', (v) => v === 'ok');
+  await explorer.until('alpha/submit_status', (v) => v.startsWith('ready'));
+  assert.equal(explorer.json('alpha/state').state, 'ready');
+});
+
+test('a job that ran when its agent was killed is LOST, and the queue goes on', async () => {
+  explorer.publish('bravo/submit', JSON.stringify({ id: 'lost1', command: 'sleep 60' }));
+  await explorer.until('bravo/submit_status', (v) => v.startsWith('busy: lost1'));
+  explorer.publish('bravo/submit', JSON.stringify({ id: 'next1', command: 'echo next' }));
+  await explorer.until('bravo/job/next1', (v) => v.includes('QUEUED'));
+  docker('kill', container('bravo'));
+  await until('LOST', () => explorer.json('bravo/job/lost1')?.state === 'LOST');
+  await until('next ran', () => explorer.json('bravo/job/next1')?.state === 'SUCCEEDED');
+});
+
+test('the supervisor is killed: agents and jobs run on; it adopts them', async () => {
+  const before = ['alpha', 'bravo', 'charlie'].map((s) => inspect(container(s)).State.StartedAt);
+  const job = explorer.job('alpha', 'for i in 1 2 3 4 5 6; do echo n $i; sleep 1; done');
+  await explorer.until('alpha/submit_status', (v) => v.startsWith('busy'));
+  const supervisor = byRole('supervisor');
+  docker('kill', supervisor);
+  await explorer.until('fleet/supervisor', (v) => v === 'offline');
+  docker('start', supervisor);
+  await explorer.until('fleet/supervisor', (v) => v === 'online');
+  assert.equal((await job).record.state, 'SUCCEEDED');
+  await explorer.until('fleet/state', (v) => JSON.parse(v).ok === 3);
+  assert.deepEqual(['alpha', 'bravo', 'charlie'].map((s) => inspect(container(s)).State.StartedAt), before);
+});
+
+test('the broker is killed: jobs run on, nothing of their output is lost, no agent is restarted', async () => {
+  const before = inspect(container('alpha')).State.StartedAt;
+  explorer.publish('alpha/submit', JSON.stringify({ id: 'outage', command: 'for i in $(seq 40); do echo out $i; sleep 0.1; done' }));
+  await explorer.until('alpha/submit_status', (v) => v.startsWith('busy'));
+  const mark = explorer.mark();
+  docker('kill', byRole('broker'));
+  await sleep(1000); // the outage, not a wait for something
+  docker('start', byRole('broker'));
+  await until('the job ended', () => explorer.json('alpha/job/outage')?.state === 'SUCCEEDED');
+  // The subscriber was away as well: what the agent says it dropped is the test, and the last line is here.
+  await until('the last line', () => explorer.since(mark, 'alpha/output').some((m) => /(^|\n)out 40$/.test(m.text)));
+  assert.equal(explorer.json('alpha/job/outage').dropped, 0);
+  await explorer.until('alpha/agent', (v) => v === 'ok');
+  await explorer.until('fleet/supervisor', (v) => v === 'online');
+  assert.equal(inspect(container('alpha')).State.StartedAt, before);
+});
+
+test('docker pause is reported as paused within 25 s, and nothing is restarted, then or after', async () => {
+  const before = inspect(container('bravo')).State.StartedAt;
+  const paused = Date.now();
+  docker('pause', container('bravo'));
+  try {
+    await until('paused', () => explorer.json('fleet/sut/bravo')?.health === 'paused', 40);
+    assert.ok(Date.now() - paused < 25000);
+    await sleep(28000); // longer than max_age, so that its silence could be taken for a hang
+  } finally {
+    docker('unpause', container('bravo'));
+  }
+  await explorer.until('bravo/agent', (v) => v === 'ok');
+  await until('healthy', () => explorer.json('fleet/sut/bravo')?.container.health === 'healthy');
+  assert.equal(inspect(container('bravo')).State.StartedAt, before);
+});
+
+test('a stopped agent-entry is found out within 25 s, confirmed, restarted, and the evidence is kept', async () => {
+  const stopped = Date.now();
+  const mark = explorer.mark();
+  process.kill(inspect(container('charlie')).State.Pid, 'SIGSTOP');
+  const seen = await until('unhealthy with its reason', () => explorer.since(mark, 'fleet/sut/charlie').find((m) =>
+    m.text.includes('no heartbeat for')), 60);
+  assert.ok(seen.at - stopped < 25000, `it took ${seen.at - stopped} ms`);
+  const report = await until('restarted', () => { const now = explorer.json('fleet/sut/charlie'); return now?.last_action?.what === 'restart' && now; });
+  assert.match(report.last_action.why, /unhealthy: no heartbeat for \d+ s/);
+  assert.match(report.evidence.why, /no heartbeat/);
+  assert.ok(docker('exec', byRole('supervisor'), 'ls', '/var/lib/sutfleet-supervisor').length >= 0);
+  await explorer.until('charlie/agent', (v) => v === 'ok');
+});

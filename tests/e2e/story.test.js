@@ -1,0 +1,104 @@
+'use strict';
+// A user's day: a job by a bare text, a SUT added, changed and deleted by its file.
+const test = require('node:test');
+const assert = require('node:assert');
+const fs = require('node:fs');
+const path = require('node:path');
+const { sutDir, container, inspect, until, sleep, Explorer } = require('./support.js');
+
+let explorer;
+test.before(async () => { explorer = await Explorer.open(); });
+test.after(() => explorer.close());
+
+const others = () => ['alpha', 'bravo', 'charlie'].map((s) => inspect(container(s)).State.StartedAt);
+
+test('a bare text is accepted with an id, runs, and ends as SUCCEEDED', async () => {
+  const { id, record, mark } = await explorer.job('alpha', 'uname -a; for i in 1 2 3; do echo line $i; sleep 1; done');
+  assert.equal(record.state, 'SUCCEEDED');
+  assert.equal(record.exit, 0);
+  assert.deepEqual(Object.keys(record.phases), ['test']);
+  assert.equal(explorer.get('alpha/last_job'), id);
+  const status = explorer.since(mark, 'alpha/submit_status').map((m) => m.text);
+  assert.equal(status[0], `accepted ${id}: position 1`);
+  assert.equal(status[1], `busy: ${id}, 0 queued`);
+  const output = explorer.since(mark, 'alpha/output').map((m) => m.text).join('\n');
+  for (const line of ['line 1', 'line 2', 'line 3']) assert.match(output, new RegExp(`^${line}$`, 'm'));
+  await explorer.until('alpha/submit_status', (v) => v.startsWith('ready'));
+});
+
+test('a line is on the bus soon after it is written', async () => {
+  // Both clocks are this machine's. The median, so that a busy machine does not decide.
+  const { mark } = await explorer.job('alpha', 'for i in 1 2 3 4 5 6 7 8 9; do echo at=$(date +%s%3N); sleep 0.2; done');
+  const lags = explorer.since(mark, 'alpha/output').flatMap((m) =>
+    m.text.split('\n').filter((l) => l.startsWith('at=')).map((l) => m.at - Number(l.slice(3)))).sort((a, b) => a - b);
+  assert.equal(lags.length, 9);
+  assert.ok(lags[4] <= 50, `lags in ms: ${lags}`);
+});
+
+test("charlie's conf, a testflinger-agent's, runs its phases", async () => {
+  const { record } = await explorer.job('charlie', 'echo hello');
+  assert.equal(record.state, 'SUCCEEDED', JSON.stringify(record));
+  assert.ok(record.phases.test);
+});
+
+test('a failing job says with what; the queue goes on', async () => {
+  const { record } = await explorer.job('bravo', 'exit 7');
+  assert.equal(record.state, 'FAILED');
+  assert.equal(record.exit, 7);
+  assert.equal((await explorer.job('bravo', 'true')).record.state, 'SUCCEEDED');
+});
+
+test('the same id again starts nothing and gets the same record', async () => {
+  const text = JSON.stringify({ id: 'once', command: 'echo once' });
+  const first = await explorer.job('bravo', text);
+  const mark = explorer.mark();
+  explorer.publish('bravo/submit', text);
+  await until('the answer', () => explorer.since(mark, 'bravo/job/once').length > 0);
+  assert.deepEqual(explorer.json('bravo/job/once'), first.record);
+  explorer.publish('bravo/submit', JSON.stringify({ id: 'once', command: 'echo other' }));
+  await explorer.until('bravo/submit_status', (v) => v === 'rejected: id used: once');
+  await explorer.until('bravo/submit_status', (v) => v.startsWith('ready'));
+});
+
+test('a conf that is saved makes an agent; nothing else is restarted', async () => {
+  const before = others();
+  const saved = Date.now();
+  fs.copyFileSync(path.join(sutDir, 'bravo.conf'), path.join(sutDir, 'delta.conf'));
+  await until('the container exists', () => inspect(container('delta')), 20);
+  assert.ok(Date.now() - saved < 3000, `it took ${Date.now() - saved} ms`);
+  await explorer.until('delta/agent', (v) => v === 'ok');
+  await until('healthy', () => inspect(container('delta')).State.Health.Status === 'healthy');
+  assert.deepEqual(others(), before);
+});
+
+test('changed resources recreate only that agent, after its job', async () => {
+  const before = others();
+  const old = inspect(container('delta')).Id;
+  const job = explorer.job('delta', 'sleep 4; echo done');
+  await explorer.until('delta/submit_status', (v) => v.startsWith('busy'));
+  fs.appendFileSync(path.join(sutDir, 'delta.conf'), '\nresources: {memory: 200m}\n');
+  await explorer.until('fleet/sut/delta', (v) => v.includes('waits for the running job'));
+  assert.equal(inspect(container('delta')).Id, old);
+  assert.equal((await job).record.state, 'SUCCEEDED');
+  const fresh = await until('recreated', () => { const now = inspect(container('delta')); return now && now.Id !== old && now; });
+  assert.equal(fresh.HostConfig.Memory, 200 * 1024 * 1024);
+  await explorer.until('delta/agent', (v) => v === 'ok');
+  assert.deepEqual(others(), before);
+});
+
+test('a deleted conf takes its agent and its retained topics with it, and nothing else', async () => {
+  const before = others();
+  fs.unlinkSync(path.join(sutDir, 'delta.conf'));
+  await until('the container is gone', () => !inspect(container('delta')));
+  await until('the topics are gone', () => ![...explorer.tree.keys()].some((t) => t.startsWith('delta/') || t === 'fleet/sut/delta'));
+  assert.deepEqual(others(), before);
+});
+
+test('a tree that somebody deletes is back within its minute', async () => {
+  const topics = [...explorer.tree.keys()].filter((t) => t.startsWith('bravo/'));
+  for (const topic of topics) explorer.publish(topic, '', true);
+  await until('deleted', () => topics.every((t) => t !== 'bravo/jobs' || !explorer.tree.has(t)), 20);
+  for (const topic of ['bravo/agent', 'bravo/state', 'bravo/submit_status', 'bravo/jobs', 'bravo/last_job'])
+    await explorer.until(topic, (v) => v !== '', 75);
+  await sleep(0);
+});
