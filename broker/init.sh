@@ -40,4 +40,5 @@ chown 10001:10001 /auth /state /state/supervisor.password
 chown 0:10001 /state/client.env
 chmod 0640 /state/client.env
 chmod 0750 /auth
-chmod 0710 /state
+# The folder may be entered: `exec` in the supervisor is root without capabilities; each file has its own mode.
+chmod 0711 /state
