@@ -121,7 +121,9 @@ void Supervisor::clear_retired(SteadyTime now) {
 }
 
 void Supervisor::hear_fleet(std::string_view rest, const mqtt::Message& message, SteadyTime now) {
-    constexpr std::string_view k_cmd = "cmd/";
+    constexpr std::string_view k_cmd = "cmd/", k_report = "sut/";
+    if (rest.starts_with(k_report) && !message.payload.empty())
+        if (const auto sut = SutName::parse(rest.substr(k_report.size()))) reported_.insert(*sut);
     if (!rest.starts_with(k_cmd) || message.retain) return;
     const auto verb = rest.substr(k_cmd.size());
     const auto outcome = obey(verb, message.payload, now);
@@ -180,6 +182,12 @@ void Supervisor::report(const Plan& plan, SteadyTime) {
         if (!clearing_.contains(sut)) report_sut(sut, holds);
     }
     fleet.agents = all.size();
+    if (found_known_ && confs_.known())
+        std::erase_if(reported_, [&](const SutName& sut) {
+            if (all.contains(sut)) return false;
+            board_.clear(topics_.fleet_sut(sut.str()));
+            return true;
+        });
     board_.set(topics_.fleet_state(), encode(fleet));
     if (found_known_) removals_released_ = removals_released_ && !plan.holds.empty();
 }

@@ -78,7 +78,7 @@ void Supervisor::connect() {
     options.will = mqtt::Will{topics_.fleet_supervisor(), std::string(k_offline)};
     options.subscriptions = {{topics_.of_all(k_agent), 1, true},      {topics_.of_all(k_jobs), 1, true},
                              {topics_.of_all(k_submit), 1, true},     {topics_.fleet_command("+"), 1, false},
-                             {topics_.of_all("cmd/resume"), 1, false}};
+                             {topics_.of_all("cmd/resume"), 1, false},  {topics_.fleet_sut("+"), 1, true}};
     session_ = mqtt::Session::open(std::move(options), wake_);
     board_.set(topics_.fleet_supervisor(), "online");
 }

@@ -91,6 +91,7 @@ class Supervisor {
     std::vector<std::pair<SteadyTime, std::size_t>> fleet_sizes_;  ///< of the last minute
     std::map<SutName, SteadyTime> clearing_;  ///< retained topics of a removed SUT, until the time
     std::set<SutName> heard_;                 ///< SUTs with something retained on the broker
+    std::set<SutName> reported_;              ///< SUTs with a report on the broker, also of an earlier life of ours
     std::string last_plan_;
     std::string last_trouble_;
     bool stopping_ = false;

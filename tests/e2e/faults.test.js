@@ -87,6 +87,7 @@ test('a stopped agent-entry is found out within 25 s, confirmed, restarted, and 
   const report = await until('restarted', () => { const now = explorer.json('fleet/sut/charlie'); return now?.last_action?.what === 'restart' && now; });
   assert.match(report.last_action.why, /unhealthy: no heartbeat for \d+ s/);
   assert.match(report.evidence.why, /no heartbeat/);
-  assert.ok(docker('exec', byRole('supervisor'), 'ls', '/var/lib/sutfleet-supervisor').length >= 0);
+  const kept = docker('exec', '-u', '10001', byRole('supervisor'), 'cat', '/var/lib/sutfleet-supervisor/evidence/charlie.json');
+  assert.deepEqual(JSON.parse(kept), report.evidence);
   await explorer.until('charlie/agent', (v) => v === 'ok');
 });
