@@ -22,7 +22,7 @@ drop_stale_pid_files() { # a pid file that any process, even a zombie, answers t
 start_engine() {
   engine_answers && return
   [ "$(id -u)" = 0 ] || die "no container engine answers on $SUTFLEET_SOCKET; start it, or run as root"
-  [ ! -d /run/systemd/system ] || { systemctl start docker && engine_answers && return; }
+  [ ! -d /run/systemd/system ] || { systemctl start docker && engine_answers && return; } || true
   say "starting the Docker daemon (log: /var/log/dockerd.log)"
   exec 9>/var/run/sutfleet-dockerd.lock
   flock -w 120 9

@@ -1,0 +1,71 @@
+#include <doctest/doctest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "docker/docker_json.hpp"
+#include "docker/tar_writer.hpp"
+
+using namespace sutfleet;
+using namespace sutfleet::docker;
+using namespace std::chrono_literals;
+
+TEST_CASE("an archive: header, content in blocks, end; nothing that leaves its folder") {
+    const auto tar = write_tar("", {{VolumeEntry::Kind::folder, ".g1", {}, 0755, 7, 8},
+                                    {VolumeEntry::Kind::file, ".g1/agent.json", "hello", 0400, 10001, 10001},
+                                    {VolumeEntry::Kind::link, ".current", ".g1", 0777, 0, 0}});
+    REQUIRE(tar);
+    CHECK(tar->size() == (1 + 2 + 1 + 2) * 512);
+    CHECK(tar->substr(0, 5) == ".g1/" + std::string(1, '\0'));
+    CHECK(tar->substr(512, 14) == ".g1/agent.json");
+    CHECK(tar->substr(512 + 100, 7) == "0000400");
+    CHECK(tar->substr(512 + 257, 5) == "ustar");
+    CHECK(tar->substr(1024, 5) == "hello");
+    CHECK((*tar)[1536 + 156] == '2');
+    for (const std::string bad : {"", "/etc/passwd", "..", "../x", "a/../../x", "a/.."})
+        CHECK_FALSE(write_tar("", {{VolumeEntry::Kind::file, bad, "x"}}));
+    CHECK_FALSE(write_tar("", {{VolumeEntry::Kind::file, std::string(120, 'a'), "x"}}));
+}
+
+TEST_CASE("a container that is asked for is locked down") {
+    AgentContainer wanted;
+    wanted.name = wanted.hostname = "alpha";
+    wanted.image = "image";
+    wanted.network = "net";
+    wanted.probe = {{"/probe"}, 10s, 10s, 1s, 2};
+    const auto body = nlohmann::json::parse(encode_create(wanted, {1, 41}));
+    CHECK(body["HostConfig"]["CapDrop"] == nlohmann::json({"ALL"}));
+    CHECK(body["HostConfig"]["ReadonlyRootfs"] == true);
+    CHECK(body["HostConfig"]["RestartPolicy"]["Name"] == "no");
+    CHECK(body["HostConfig"]["SecurityOpt"] == nlohmann::json({"no-new-privileges"}));
+    CHECK(body["Healthcheck"]["Interval"] == 10'000'000'000);
+    CHECK_FALSE(body["Healthcheck"].contains("StartInterval"));
+    CHECK(nlohmann::json::parse(encode_create(wanted, {1, 44}))["Healthcheck"]["StartInterval"] == 1'000'000'000);
+}
+
+TEST_CASE("answers of the engine, right and wrong") {
+    const auto found = decode_container(R"({"Id":"1","Name":"/alpha","Config":{"Image":"i","Labels":{"io.sutfleet.sut":"alpha"}},
+        "State":{"Status":"exited","ExitCode":137,"OOMKilled":true,"StartedAt":"t",
+                 "Health":{"Status":"unhealthy","Log":[{"Output":"first"},{"Output":"why\nmore"}]}}})");
+    REQUIRE(found);
+    CHECK(found->name == "alpha");
+    CHECK(found->sut == "alpha");
+    CHECK(found->status == ContainerStatus::exited);
+    CHECK(found->exit_code == 137);
+    CHECK(found->health == EngineHealth::unhealthy);
+    CHECK(found->health_log == "why");
+    for (const auto* bad : {"", "{", "[]", "null", R"({"Id":1})", R"({"Id":"1","Config":{},"State":[]})"}) {
+        CAPTURE(bad);
+        CHECK_FALSE(decode_container(bad));
+    }
+    CHECK_FALSE(decode_list("{"));
+    CHECK(decode_version(R"({"Version":"20.10","ApiVersion":"1.41","MinAPIVersion":"1.12"})")->newest == ApiVersion{1, 41});
+    CHECK(text_member(R"({"message":"no such container"})", "message") == "no such container");
+    CHECK(text_member("<html>", "message").empty());
+}
+
+TEST_CASE("a framed stream is taken apart, also one that is cut off") {
+    const std::string frame("\x01\0\0\0\0\0\0\x02hi", 10);
+    CHECK(unframe(frame + frame) == "hihi");
+    CHECK(unframe(frame + frame.substr(0, 9)) == "hih");
+    CHECK(unframe("plain text") == "plain text");
+}
