@@ -1,5 +1,9 @@
 #include "confs.hpp"
 
+#include <algorithm>
+#include <set>
+#include <utility>
+
 #include "conf/sut_conf_yaml.hpp"
 #include "sys/file.hpp"
 
@@ -16,9 +20,15 @@ std::string explain(const std::string& file, const std::vector<ConfError>& error
     return out;
 }
 
-bool is_companion(const std::string& name, const SutName& sut) {
-    const auto& stem = sut.str();
-    return name.size() > stem.size() && name.starts_with(stem) && (name[stem.size()] == '.' || name[stem.size()] == '_');
+/// The SUT's conf and its companions, `<sut>.*` and `<sut>_*`, of the sorted `names`.
+std::vector<std::string> files_of(const SutName& sut, const std::vector<std::string>& names) {
+    std::vector<std::string> out;
+    for (const char separator : {'.', '_'}) {
+        const auto prefix = sut.str() + separator;
+        for (auto at = std::ranges::lower_bound(names, prefix); at != names.end() && at->starts_with(prefix); ++at)
+            out.push_back(*at);
+    }
+    return out;
 }
 
 }  // namespace
@@ -30,21 +40,32 @@ std::optional<SteadyTime> ConfFolder::scan(SteadyTime now) {
         complaints_[folder_] = names.error().message;
         return now + std::chrono::seconds{2};
     }
-    known_ = true;
-    std::map<SutName, bool> present;
+    const bool first = !std::exchange(known_, true);
+    std::set<SutName> present;
     for (const auto& name : *names) {
         if (!name.ends_with(k_ending) || name.front() == '.') continue;
         auto sut = SutName::parse(name.substr(0, name.size() - k_ending.size()));
         if (!sut)
             complaints_[name] = sut.error().message;
         else
-            present[*sut] = true;
-    }
-    for (const auto& [sut, yes] : present) {
-        absent_since_.erase(sut);
-        read(sut, *names);
+            present.insert(*sut);
     }
     std::optional<SteadyTime> again;
+    const auto look_again = [&](SteadyTime at) { again = again ? std::min(*again, at) : at; };
+    for (const auto& sut : present) {
+        absent_since_.erase(sut);
+        const auto own = files_of(sut, *names);
+        auto& stamps = stamps_[sut];
+        const auto fresh = stamp(own);
+        if (fresh == stamps.taken) continue;
+        if (fresh != stamps.seen) stamps.seen = fresh, stamps.seen_at = now;
+        if (!first && now - stamps.seen_at < k_settled) {
+            look_again(stamps.seen_at + k_settled);
+            continue;
+        }
+        stamps.taken = fresh;
+        read(sut, own);
+    }
     for (auto at = files_.begin(); at != files_.end();) {
         if (present.contains(at->first)) {
             ++at;
@@ -52,14 +73,21 @@ std::optional<SteadyTime> ConfFolder::scan(SteadyTime now) {
         }
         const auto since = absent_since_.try_emplace(at->first, now).first->second;
         if (now - since < k_absence) {
-            again = again ? std::min(*again, since + k_absence) : since + k_absence;
+            look_again(since + k_absence);
             ++at;
             continue;
         }
         absent_since_.erase(at->first);
+        stamps_.erase(at->first);
         at = files_.erase(at);
     }
     return again;
+}
+
+std::string ConfFolder::stamp(const std::vector<std::string>& names) const {
+    std::string out;
+    for (const auto& name : names) out += name + " " + sys::file_stamp(folder_ + "/" + name) + "\n";
+    return out;
 }
 
 void ConfFolder::read(const SutName& sut, const std::vector<std::string>& names) {
@@ -80,7 +108,6 @@ void ConfFolder::read(const SutName& sut, const std::vector<std::string>& names)
     file.companions.clear();
     std::size_t total = 0;
     for (const auto& other : names) {
-        if (!is_companion(other, sut)) continue;
         auto content = sys::read_file(folder_ + "/" + other, k_companion_limit);
         if (!content) continue;  // a sub-folder, or gone meanwhile
         total += content->size();

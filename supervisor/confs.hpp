@@ -1,6 +1,7 @@
 #pragma once
 // The folder of confs: which SUTs are asked for, with what. A conf must be absent for 3 s in a folder that could
-// be read before it counts as gone; an unreadable folder is unknown, never empty. Main thread only.
+// be read before it counts as gone; an unreadable folder is unknown, never empty. A file is read only when it
+// changed, and only once it has settled: a program that writes it must not be overtaken. Main thread only.
 
 #include <map>
 #include <optional>
@@ -38,15 +39,24 @@ class ConfFolder {
     [[nodiscard]] bool known() const { return known_; }
 
   private:
+    /// What stat(2) says of a conf and its companions: equal as long as none of them changed.
+    struct Stamps {
+        std::string taken;  ///< of what was read
+        std::string seen;
+        SteadyTime seen_at{};
+    };
+    [[nodiscard]] std::string stamp(const std::vector<std::string>& names) const;
     void read(const SutName& sut, const std::vector<std::string>& names);
 
     const std::string folder_;
     std::map<SutName, ConfFile> files_;
+    std::map<SutName, Stamps> stamps_;
     std::map<SutName, SteadyTime> absent_since_;
     std::map<std::string, std::string> complaints_;
     bool known_ = false;
 };
 
 inline constexpr std::chrono::seconds k_absence{3};
+inline constexpr std::chrono::milliseconds k_settled{20};  ///< unchanged for so long: no longer being written
 
 }  // namespace sutfleet

@@ -75,6 +75,7 @@ class Pass {
     }
 
     void start_again(const SutName& sut, const History& history, const FoundContainer& found) {
+        if (history.ended_with_engine && !history.quarantined) return act(Verb::start, sut, "it ended with the engine");
         if (!may_restart(sut, history)) return;
         const auto code = found.exit_code ? " with " + std::to_string(*found.exit_code) : std::string();
         act(Verb::start, sut,

@@ -35,6 +35,7 @@ struct History {
     std::optional<SteadyTime> running_since;
     std::vector<SteadyTime> restarts;
     bool quarantined = false;
+    bool ended_with_engine = false;  ///< it was found ended after the engine had been away: not its own fault
     unsigned failures = 0;  ///< of actions, in a row
     SteadyTime not_before{};
     enum class Probe { none, fine, failed } probe = Probe::none;

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <array>
 #include <csignal>
-#include <thread>
 
 #include "sys/clock.hpp"
 #include "sys/file.hpp"
@@ -130,8 +129,6 @@ void Supervisor::wait(std::optional<SteadyTime> until) {
     ::poll(set.data(), set.size(), static_cast<int>(std::clamp<decltype(ms)>(ms, 0, 1000)));
     if ((set[0].revents & POLLIN) != 0) wake_.clear();
     if (engine_changed_.exchange(false)) next_look_ = {};
-    // A file that is being written: its next event comes within this time, and then it is whole.
-    if ((set[2].revents & POLLIN) != 0) std::this_thread::sleep_for(5ms);
 }
 
 void Supervisor::observe(SteadyTime now) {
@@ -154,8 +151,12 @@ void Supervisor::look_at_engine(SteadyTime now) {
     auto found = engine_->agents(settings_.stack);
     if (found) {
         if (!engine_trouble_.empty()) sys::log(Level::info, "the engine answers again");
-        engine_trouble_.clear();
+        const bool was_away = !std::exchange(engine_trouble_, {}).empty();
         note_found(*found, now);
+        for (const auto& [sut, one] : found_) {
+            const bool ended = one.status == ContainerStatus::exited || one.status == ContainerStatus::dead;
+            history_[sut].ended_with_engine = ended && (was_away || history_[sut].ended_with_engine);
+        }
         return;
     }
     found_known_ = false;
@@ -231,7 +232,7 @@ void Supervisor::act(const Plan& plan, SteadyTime now) {
         }
         if (const auto found = found_.find(action.sut); found != found_.end()) task.container = found->second.id;
         task.hung = history.probe == History::Probe::failed;
-        if (action.verb == Verb::start || action.verb == Verb::restart) {
+        if (action.verb == Verb::restart || (action.verb == Verb::start && !history.ended_with_engine)) {
             history.restarts.push_back(now);
             std::erase_if(history.restarts, [&](SteadyTime at) { return now - at > k_restart_window; });
             if (history.restarts.size() > k_quarantine_after) history.quarantined = true;

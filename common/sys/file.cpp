@@ -46,6 +46,18 @@ Result<std::string> read_file(const std::string& path, std::size_t limit) {
     return text;
 }
 
+std::string file_stamp(const std::string& path) {
+    struct stat info {};
+    if (::stat(path.c_str(), &info) != 0) return errno_error(path, errno).message;
+    std::string out;
+    for (const auto number : {static_cast<long long>(info.st_dev), static_cast<long long>(info.st_ino),
+                              static_cast<long long>(info.st_size), static_cast<long long>(info.st_mode),
+                              static_cast<long long>(info.st_mtim.tv_sec), static_cast<long long>(info.st_mtim.tv_nsec),
+                              static_cast<long long>(info.st_ctim.tv_sec), static_cast<long long>(info.st_ctim.tv_nsec)})
+        out += std::to_string(number) + ' ';
+    return out;
+}
+
 Result<void> write_all(int fd, std::string_view content) {
     while (!content.empty()) {
         const auto put = ::write(fd, content.data(), content.size());

@@ -15,6 +15,10 @@ namespace sutfleet::sys {
 /// @return invalid_input when the file is larger than `limit` bytes or not a regular file.
 Result<std::string> read_file(const std::string& path, std::size_t limit);
 
+/// What stat(2) says of a file (through links) as a text that differs when the file changed or was replaced; what
+/// went wrong, when it cannot be asked.
+std::string file_stamp(const std::string& path);
+
 enum class Durability { fast, durable };  ///< durable: file and folder are fsynced before it returns
 
 /// Writes beside `path` and renames over it: a reader sees the old or the new text, never a half.

@@ -26,14 +26,15 @@ test('confs that break a rule are reported with their place, and touch nothing',
     await until(`${name} is reported`, () => error.test(explorer.json(`fleet/sut/${name}`)?.conf.error ?? ''));
     assert.equal(inspect(container(name)), null);
   }
+  fs.writeFileSync(conf('bad-rights'), 'description: x\n', { mode: 0o000 });
   fs.mkdirSync(conf('bad-folder'));
   fs.symlinkSync('nowhere', conf('bad-link'));
-  for (const name of ['bad-folder', 'bad-link'])
+  for (const name of ['bad-folder', 'bad-link', 'bad-rights'])
     await until(`${name} is reported`, () => explorer.json(`fleet/sut/${name}`)?.conf.error);
   fs.writeFileSync(conf('Bad_Name'), 'description: x\n');
   await explorer.until('fleet/state', (v) => v.includes('Bad_Name.conf'));
   assert.deepEqual(started(), before);
-  for (const name of [...bad.map((b) => b[0]), 'bad-link', 'Bad_Name']) fs.unlinkSync(conf(name));
+  for (const name of [...bad.map((b) => b[0]), 'bad-link', 'bad-rights', 'Bad_Name']) fs.unlinkSync(conf(name));
   fs.rmdirSync(conf('bad-folder'));
   await until('the reports are gone', () => ![...explorer.tree.keys()].some((t) => t.startsWith('fleet/sut/bad-')));
 });

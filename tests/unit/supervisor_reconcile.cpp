@@ -114,6 +114,12 @@ TEST_CASE("the plan of one agent") {
         {"restarted 5 s ago",
          World().want(wanted()).find(container(Status::exited)).know(with([](History& h) { h.restarts = {k_now - 5s}; })),
          "hold alpha: restarted 1 times within 30 min; waits\n"},
+        {"ended with the engine, whatever its restarts",
+         World().want(wanted()).find(container(Status::exited)).know(with([](History& h) {
+             h.restarts = {k_now - 5s};
+             h.ended_with_engine = true;
+         })),
+         "start alpha: it ended with the engine\n"},
         {"restarted 11 s ago",
          World().want(wanted()).find(container(Status::exited)).know(with([](History& h) { h.restarts = {k_now - 11s}; })),
          "start alpha: the container ended with 137\n"},

@@ -1,0 +1,95 @@
+// The folder of confs, with real files.
+#include <doctest/doctest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "confs.hpp"
+
+using namespace sutfleet;
+using namespace std::chrono_literals;
+namespace fs = std::filesystem;
+
+namespace {
+
+struct Folder {
+    Folder() {
+        char name[] = "/tmp/sutfleet-confs-XXXXXX";
+        path = ::mkdtemp(name);
+    }
+    ~Folder() { fs::remove_all(path); }
+    Folder(const Folder&) = delete;
+    Folder& operator=(const Folder&) = delete;
+    void write(const std::string& name, std::string_view text) const { std::ofstream(path / name) << text; }
+    fs::path path;
+};
+
+const SutName k_alpha = *SutName::parse("alpha");
+const SteadyTime k_start{1h};
+
+}  // namespace
+
+TEST_CASE("a conf that is still being written is read once it has settled") {
+    const Folder folder;
+    ConfFolder confs(folder.path.string());
+    CHECK_FALSE(confs.scan(k_start));
+    CHECK(confs.known());
+    folder.write("alpha.conf", "description: on");
+    CHECK(confs.scan(k_start + 1ms) == k_start + 1ms + k_settled);
+    CHECK_FALSE(confs.files().contains(k_alpha));
+    folder.write("alpha.conf", "description: one\n");
+    CHECK(confs.scan(k_start + 15ms) == k_start + 15ms + k_settled);
+    CHECK_FALSE(confs.scan(k_start + 15ms + k_settled));
+    REQUIRE(confs.files().contains(k_alpha));
+    CHECK(confs.files().at(k_alpha).conf->description == "one");
+}
+
+TEST_CASE("a half-written conf is an error that keeps what was right, and heals") {
+    const Folder folder;
+    folder.write("alpha.conf", "description: one\n");
+    ConfFolder confs(folder.path.string());
+    confs.scan(k_start);  // the first look takes what is there
+    CHECK(confs.files().at(k_alpha).conf->description == "one");
+    folder.write("alpha.conf", "command: [a");
+    confs.scan(k_start + 1s);
+    confs.scan(k_start + 2s);
+    CHECK(confs.files().at(k_alpha).error.starts_with("alpha.conf:1:"));
+    CHECK(confs.files().at(k_alpha).conf->description == "one");
+    folder.write("alpha.conf", "command: [a]\n");
+    confs.scan(k_start + 3s);
+    confs.scan(k_start + 4s);
+    CHECK(confs.files().at(k_alpha).error.empty());
+}
+
+TEST_CASE("companions belong to the SUT of their name and no other") {
+    const Folder folder;
+    for (const auto* name : {"alpha.conf", "alpha-2.conf", "alpha_snappy.yaml", "alpha.key", "alphabet.yaml", "alpha-2_x.yaml"})
+        folder.write(name, name == std::string_view("alpha.key") ? "secret" : "description: x\n");
+    ConfFolder confs(folder.path.string());
+    confs.scan(k_start);
+    std::string names;
+    for (const auto& one : confs.files().at(k_alpha).companions) names += one.name + " ";
+    CHECK(names == "alpha.conf alpha.key alpha_snappy.yaml ");
+    folder.write("alpha.key", "another");
+    confs.scan(k_start + 1s);
+    confs.scan(k_start + 2s);
+    CHECK(confs.files().at(k_alpha).companions[1].content == "another");
+}
+
+TEST_CASE("a conf must be absent for 3 s in a folder that can be read") {
+    const Folder folder;
+    folder.write("alpha.conf", "description: one\n");
+    ConfFolder confs(folder.path.string());
+    confs.scan(k_start);
+    fs::rename(folder.path, folder.path.string() + "-away");
+    confs.scan(k_start + 10s);
+    confs.scan(k_start + 20s);
+    CHECK(confs.files().contains(k_alpha));
+    CHECK(confs.complaints().size() == 1);
+    fs::rename(folder.path.string() + "-away", folder.path);
+    fs::remove(folder.path / "alpha.conf");
+    CHECK(confs.scan(k_start + 21s) == k_start + 21s + k_absence);
+    CHECK(confs.files().contains(k_alpha));
+    confs.scan(k_start + 24s);
+    CHECK_FALSE(confs.files().contains(k_alpha));
+}
