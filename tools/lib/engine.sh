@@ -1,5 +1,8 @@
 # The engine: started if none answers. Sourced after common.sh.
 # shellcheck shell=bash
+engine_run=${engine_run:-/var/run}        # its pid file and exec root; another one for a second, private engine
+engine_log=${engine_log:-/var/log/dockerd.log}
+[ -v engine_args ] || engine_args=()
 engine_answers() { [ "$(curl -s -m 3 --unix-socket "$SUTFLEET_SOCKET" http://engine/_ping 2>/dev/null)" = OK ]; }
 process_is() { # <pid> <name>: runs, is no zombie
   [ "$(awk '/^Name:/{n=$2} /^State:/{s=$2} END{print n, s!="Z"}' "/proc/$1/status" 2>/dev/null)" = "$2 1" ]
@@ -14,7 +17,7 @@ mount_cgroups() { # where no init system did it
 }
 drop_stale_pid_files() { # a pid file that any process, even a zombie, answers to blocks a start
   local file pid
-  for file in /var/run/docker.pid:dockerd /var/run/docker/containerd/containerd.pid:containerd; do
+  for file in "$engine_run/docker.pid:dockerd" "$engine_run/docker/containerd/containerd.pid:containerd"; do
     pid=$(cat "${file%:*}" 2>/dev/null || true)
     [ -z "$pid" ] || process_is "$pid" "${file##*:}" || rm -f "${file%:*}"
   done
@@ -23,17 +26,20 @@ start_engine() {
   engine_answers && return
   [ "$(id -u)" = 0 ] || die "no container engine answers on $SUTFLEET_SOCKET; start it, or run as root"
   [ ! -d /run/systemd/system ] || { systemctl start docker && engine_answers && return; } || true
-  say "starting the Docker daemon (log: /var/log/dockerd.log)"
-  exec 9>/var/run/sutfleet-dockerd.lock
+  launch_engine
+}
+launch_engine() {
+  say "starting the Docker daemon (log: $engine_log)"
+  exec 9>"$engine_run/sutfleet-dockerd.lock"
   flock -w 120 9
   mount_cgroups
   ulimit -n "$(ulimit -Hn)" 2>/dev/null || true
   for _ in 1 2 3 4; do
     engine_answers && break
     drop_stale_pid_files
-    setsid nohup dockerd >>/var/log/dockerd.log 2>&1 </dev/null 9>&- &
+    setsid nohup dockerd "${engine_args[@]}" >>"$engine_log" 2>&1 </dev/null 9>&- &
     for _ in $(seq 1 300); do engine_answers && break 2; kill -0 $! 2>/dev/null || break; sleep 0.1; done
   done
   exec 9>&-
-  engine_answers || die "the Docker daemon does not start; see /var/log/dockerd.log"
+  engine_answers || die "the Docker daemon does not start; see $engine_log"
 }
