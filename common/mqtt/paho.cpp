@@ -82,6 +82,14 @@ Message from_paho(const ::mqtt::message& message) {
 }
 
 std::unique_ptr<::mqtt::async_client> make_client(const SessionOptions& options) {
+    // OpenSSL prepares itself when a connection needs it; Paho's older way loads all of it for any connection.
+    static const bool prepared = [] {
+        MQTTAsync_init_options init = MQTTAsync_init_options_initializer;
+        init.do_openssl_init = 0;
+        MQTTAsync_global_init(&init);
+        return true;
+    }();
+    static_cast<void>(prepared);
     return std::make_unique<::mqtt::async_client>(paho_url(options.url), options.client_id,
                                                   ::mqtt::create_options(MQTTVERSION_5), nullptr);
 }
