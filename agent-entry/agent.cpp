@@ -24,6 +24,7 @@ constexpr std::uint64_t k_log_bytes = 10 * 1024 * 1024;
 constexpr unsigned k_log_keep = 5;
 constexpr auto k_session_life = std::chrono::hours{24 * 7};
 constexpr auto k_longest_wait = 1s;
+constexpr auto k_conf_look = 5s;
 
 std::string current_file(const Folders& folders, std::string_view name) {
     return folders.conf + "/" + std::string(agent_files::k_current) + "/" + std::string(name);
@@ -53,7 +54,7 @@ Result<std::unique_ptr<Agent>> Agent::open(Folders folders) {
     if (!conf) return fail(conf.error());
     auto watch = sys::DirWatch::open(folders.conf);
     if (!watch) return fail(watch.error());
-    auto book = JobBook::open(folders.state, conf->sut, format_rfc3339(sys::wall_now()));
+    auto book = JobBook::open(folders.state, conf->sut, sys::wall_now());
     if (!book) return fail(book.error());
     if (auto made = sys::make_folders(folders.state + "/log", 0755); !made) return fail(made.error());
     auto log = LogFile::open(folders.state + "/log/agent.log", k_log_bytes, k_log_keep);
@@ -136,16 +137,17 @@ void Agent::wait() {
     std::array<pollfd, 3> set{
         {{wake_.fd(), POLLIN, 0}, {signals_.fd(), POLLIN, 0}, {watch_.fd(), POLLIN, 0}}};
     ::poll(set.data(), set.size(), static_cast<int>(std::clamp<decltype(ms)>(ms, 0, 60'000)));
+    if ((set[2].revents & POLLIN) != 0) next_conf_look_ = {};
     wake_.clear();
 }
 
 void Agent::turn(SteadyTime now) {
     heartbeat_->main_ticked();
     hear_signals(now);
+    feed_output(now);  // before anything that takes time: a line that was written is to be seen
     reap();
     settle_children(now);
-    if (watch_.drain()) sys::log(sys::Level::warn, "the conf's folder went away");
-    reload(now);
+    if (now >= next_conf_look_) reload(now);
     hear_broker(now);
     if (command_kill_at_ && now >= *command_kill_at_ && command_) {
         sys::signal_group(command_->pid, SIGKILL);
@@ -158,6 +160,7 @@ void Agent::turn(SteadyTime now) {
     feed_output(now);
     publish_state(now);
     board_.flush(*session_, now);
+    prepare_for_next_job();
 }
 
 void Agent::hear_signals(SteadyTime now) {
@@ -202,6 +205,8 @@ void Agent::settle_children(SteadyTime now) {
 }
 
 void Agent::reload(SteadyTime now) {
+    next_conf_look_ = now + k_conf_look;  // in case that an event was lost
+    if (watch_.drain()) sys::log(sys::Level::warn, "the conf's folder went away");
     auto conf = read_conf(folders_);
     if (!conf || *conf == conf_ || conf->sut != conf_.sut) return;  // half-written: the next wake finds it whole
     const auto& old = conf_.rules;

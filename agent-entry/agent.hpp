@@ -60,6 +60,7 @@ class Agent {
     struct Current {
         JobRecord record;
         JobRun run;
+        std::map<std::string, std::string> env;  ///< of the job's own
         std::shared_ptr<LogFile> log;
         OutputFeed feed;
         std::optional<Running> child;
@@ -88,6 +89,7 @@ class Agent {
 
     // jobs.cpp
     void next_job(SteadyTime now);
+    void prepare_for_next_job();
     void begin_job(JobRecord record, bool only_cleanup, SteadyTime now);
     void apply(const std::vector<JobEffect>& effects, SteadyTime now);
     void spawn_phase(const SpawnPhase& step, SteadyTime now);
@@ -101,6 +103,7 @@ class Agent {
     void answer(const mqtt::Message& request, std::string_view verb, const Result<std::string>& outcome);
     Result<std::string> obey(std::string_view verb, const std::string& argument, SteadyTime now);
     void answer_submits(SteadyTime now);
+    void show_current();
     void publish_jobs();
     void publish_state(SteadyTime now);
     void feed_output(SteadyTime now);
@@ -142,14 +145,17 @@ class Agent {
     std::string maintenance_;  ///< why; empty: not in maintenance
     bool stopping_ = false;
     bool job_loss_reported_ = false;
+    bool folder_prepared_ = false;
 
     std::uint64_t epoch_ = 0;
     SteadyTime next_beat_{};
+    SteadyTime next_conf_look_{};
     std::string since_;
     std::string last_state_;
     std::string rejection_;
     SteadyTime rejection_until_{};
     std::vector<std::string> shown_jobs_;
+    std::uint64_t shown_revision_ = 0;  ///< of the book
     SteadyTime broker_lost_{};
 };
 

@@ -159,7 +159,7 @@ void Agent::feed_output(SteadyTime now) {
         current_->log_seen = current_->log->end();
         current_->run.output_seen(now);
     }
-    if (!session_->connected()) return;
+    if (!session_->connected() || session_->epoch() != epoch_) return;  // a new connection: hear_broker comes first
     feed_.run(now, !command_, publisher("command", ""));
     std::erase_if(trailing_, [](const Trailing& old) { return old.feed.idle(); });
     for (auto& old : trailing_) {
@@ -216,7 +216,14 @@ void Agent::publish_state(SteadyTime now) {
     put(k_agent, health.health == Health::ok ? "ok" : std::string(to_string(health.health)) + ": " + health.why);
 }
 
+void Agent::show_current() {
+    if (current_) board_.set(topics_.job(conf_.sut, current_->record.id.str()), encode_job_record(current_->record));
+}
+
 void Agent::publish_jobs() {
+    show_current();
+    if (shown_revision_ == book_->revision()) return;
+    shown_revision_ = book_->revision();
     const auto queued = book_->queued();
     const auto done = book_->done();
     ordered_json jobs{{"running", current_ && !current_->only_cleanup ? ordered_json(current_->record.id.str()) : nullptr},
@@ -238,7 +245,7 @@ void Agent::publish_jobs() {
         jobs["done"].push_back(record.id.str());
         show(record);
     }
-    if (current_) show(current_->record);
+    if (current_) shown.push_back(topics_.job(conf_.sut, current_->record.id.str()));
     for (const auto& topic : shown_jobs_)
         if (std::ranges::find(shown, topic) == shown.end()) board_.clear(topic);
     shown_jobs_ = std::move(shown);

@@ -1,13 +1,16 @@
 #include "job_book.hpp"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
+#include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "sys/clock.hpp"
 #include "sys/file.hpp"
 #include "sys/log.hpp"
 
@@ -15,9 +18,6 @@ namespace sutfleet::agent {
 namespace {
 
 using nlohmann::json;
-
-constexpr std::size_t k_record_limit = 64 * 1024;
-constexpr std::size_t k_job_json_limit = 4 * k_submit_limit;
 
 /// What the commands find beside their work: the request, in both forms.
 std::string job_json(const JobRequest& request, const JobId& id) {
@@ -30,12 +30,22 @@ std::string job_json(const JobRequest& request, const JobId& id) {
     return object.dump(1, ' ', false, json::error_handler_t::replace);
 }
 
+std::uint64_t number_of(const std::string& digest) { return std::strtoull(digest.c_str(), nullptr, 16); }
+
+constexpr const char* k_next_folder = ".next";
+
+/// Nobody reads it before the job starts, and a job that starts again finds the same text: neither atomic nor durable.
+Result<void> write_text(const std::string& path, std::string_view text) {
+    const sys::UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644));
+    if (!fd) return fail(errno_error(path, errno));
+    return sys::write_all(fd.get(), text);
+}
+
 bool by_sequence(const JobRecord& a, const JobRecord& b) { return a.sequence < b.sequence; }
 
 }  // namespace
 
-Result<std::unique_ptr<JobBook>> JobBook::open(const std::string& state_folder, const SutName& sut,
-                                               const std::string& now) {
+Result<std::unique_ptr<JobBook>> JobBook::open(const std::string& state_folder, const SutName& sut, WallTime now) {
     const auto folder = state_folder + "/jobs";
     if (auto made = sys::make_folders(folder, 0755); !made) return fail(made.error());
     std::unique_ptr<JobBook> book(new JobBook(folder, sut));
@@ -43,35 +53,92 @@ Result<std::unique_ptr<JobBook>> JobBook::open(const std::string& state_folder, 
     return book;
 }
 
-Result<void> JobBook::load(const std::string& now) {
-    auto names = sys::list_folder(folder_);
-    if (!names) return fail(names.error());
-    for (const auto& name : *names) {
-        const auto id = JobId::parse(name);
-        if (!id) continue;
-        // No record: the agent died before the submit was acknowledged, so the broker still has it.
-        const auto text = sys::read_file(folder(*id) + "/record.json", k_record_limit);
-        if (!text) continue;
-        auto record = decode_job_record(*text);
-        if (!record) {
-            sys::log(sys::Level::error, "job=" + name + " its record cannot be read: " + record.error().message);
-            continue;
-        }
-        sequence_ = std::max(sequence_, record->sequence);
-        records_.insert_or_assign(*id, *record);
+Result<void> JobBook::load(WallTime now) {
+    auto journal = JobJournal::open(folder_ + "/journal", [this](std::uint64_t offset, const JournalEntry& entry) {
+        replay(offset, entry);
+    });
+    if (!journal) return fail(journal.error());
+    journal_ = *std::move(journal);
+    std::ranges::sort(done_, [](const auto& a, const auto& b) { return by_sequence(b, a); });
+    lose_running(format_rfc3339(now));
+    compact(now);
+    return {};
+}
+
+void JobBook::replay(std::uint64_t offset, const JournalEntry& entry) {
+    const auto record = decode_job_record(entry.record);
+    if (!record) {
+        sys::log(sys::Level::error, "a journal entry means nothing: " + record.error().message);
+        return;
     }
+    sequence_ = std::max(sequence_, record->sequence);
+    auto& known = known_[record->id];
+    if (!entry.request.empty()) known.request_at = offset;
+    known.record_at = offset;
+    remember(*record);
+}
+
+/// Puts the record where it belongs in memory.
+void JobBook::remember(const JobRecord& record) {
+    ++revision_;
+    auto& known = known_[record.id];
+    known.content = number_of(record.content);
+    known.sequence = record.sequence;
+    if (!terminal(record.state)) {
+        live_.insert_or_assign(record.id, record);
+        return;
+    }
+    live_.erase(record.id);
+    std::erase_if(done_, [&](const JobRecord& old) { return old.id == record.id; });
+    done_.push_front(record);
+    if (done_.size() > k_shown_jobs) done_.pop_back();
+}
+
+/// What ran when the agent's earlier life ended.
+void JobBook::lose_running(const std::string& now) {
     std::vector<JobRecord> running;
-    for (const auto& [id, record] : records_)
+    for (const auto& [id, record] : live_)
         if (record.state == JobState::running) running.push_back(record);
     for (auto& record : running) {
         record.state = JobState::lost;
-        record.reason = "the agent ended while the job ran" + (record.phase.empty() ? "" : " (" + record.phase + ")");
+        record.reason = "the agent ended while the job ran";
         record.finished = now;
-        auto updated = update(record);
-        if (!updated) return fail(updated.error());
-        lost_.push_back(*updated);
+        if (const auto written = write(record); !written) sys::log(sys::Level::error, written.error().message);
+        lost_.push_back(*look_up(record.id));
     }
-    return {};
+}
+
+/// Leaves the newest entry of each id that is still remembered, and the requests of those that wait.
+void JobBook::compact(WallTime now) {
+    if (journal_->size() <= compact_above_) return;
+    const auto oldest = format_rfc3339(now - k_ids_remembered_for);
+    std::vector<std::pair<std::uint64_t, JobId>> order;
+    for (const auto& [id, known] : known_) order.emplace_back(known.sequence, id);
+    std::ranges::sort(order);
+    std::vector<JournalEntry> entries;
+    std::vector<JobId> kept;
+    for (std::size_t i = 0; i < order.size(); ++i) {
+        const auto& id = order[i].second;
+        const auto record = look_up(id);
+        const bool waits = live_.contains(id);
+        const bool old = order.size() - i > k_ids_remembered || (record && !record->finished.empty() && record->finished < oldest);
+        if (!record || (old && !waits)) {
+            known_.erase(id);
+            continue;
+        }
+        const bool to_clean_up = std::ranges::any_of(lost_, [&](const JobRecord& lost) { return lost.id == id; });
+        const auto request = waits || to_clean_up ? journal_->read(known_[id].request_at) : Result<JournalEntry>(JournalEntry{});
+        entries.push_back({encode_job_record(*record), request ? request->request : std::string()});
+        kept.push_back(id);
+    }
+    const auto offsets = journal_->rewrite(entries);
+    if (!offsets) {
+        sys::log(sys::Level::warn, "the journal stays as long as it is: " + offsets.error().message);
+    } else {
+        for (std::size_t i = 0; i < kept.size(); ++i)
+            known_[kept[i]].request_at = known_[kept[i]].record_at = (*offsets)[i];
+    }
+    compact_above_ = 2 * journal_->size() + k_compact_from;
 }
 
 std::string JobBook::folder(const JobId& id) const { return folder_ + "/" + id.str(); }
@@ -90,7 +157,7 @@ JobId JobBook::make_id(WallTime now) {
 
 std::size_t JobBook::waiting() const {
     return static_cast<std::size_t>(std::ranges::count_if(
-        records_, [](const auto& entry) { return entry.second.state == JobState::queued; }));
+        live_, [](const auto& entry) { return entry.second.state == JobState::queued; }));
 }
 
 JobBook::Answer JobBook::accept(std::string_view payload, bool retained, WallTime now) {
@@ -107,41 +174,31 @@ JobBook::Answer JobBook::decide(std::string_view payload, bool retained, WallTim
     if (!request) return reject(request.error().message);
     const auto digest = content_digest(request->json);
     if (request->id) {
-        if (const auto known = records_.find(*request->id); known != records_.end()) {
-            if (known->second.content != digest) return reject("id used: " + request->id->str());
-            return {Verdict::known, {}, request->id, known->second.position};
+        if (const auto known = known_.find(*request->id); known != known_.end()) {
+            if (known->second.content != number_of(digest)) return reject("id used: " + request->id->str());
+            const auto record = look_up(*request->id);
+            return {Verdict::known, {}, request->id, record ? record->position : 0};
         }
     }
     if (!refuse_all_.empty()) return reject(refuse_all_);
     if (waiting() >= k_queue_limit) return reject("queue full");
     const auto id = request->id ? *request->id : make_id(now);
-    auto record = journal(*request, id, now);
+    auto record = journal(*request, payload, id, now);
     if (!record) return reject("cannot write the journal: " + record.error().message);
     return {Verdict::accepted, {}, id, record->position};
 }
 
-Result<JobRecord> JobBook::journal(const JobRequest& request, const JobId& id, WallTime now) {
-    const auto place = folder(id);
-    if (::mkdir(place.c_str(), 0755) != 0 && errno != EEXIST) return fail(errno_error(place, errno));
-    if (::mkdir((place + "/artifacts").c_str(), 0755) != 0 && errno != EEXIST)
-        return fail(errno_error(place, errno));
-    const auto text = job_json(request, id);
-    for (const auto* name : {"/testflinger.json", "/job.json"})
-        if (auto written = sys::write_file_atomic(place + name, text, 0644, sys::Durability::fast); !written)
-            return fail(written.error());
-    if (auto written = sys::write_file_atomic(place + "/request.json", request.json, 0644, sys::Durability::durable);
-        !written)
-        return fail(written.error());
-    JobRecord record{.id = id, .sut = sut_.str(), .sequence = ++sequence_, .position = waiting() + 1, .phase = {},
+Result<JobRecord> JobBook::journal(const JobRequest& request, std::string_view payload, const JobId& id, WallTime now) {
+    JobRecord record{.id = id, .sut = sut_.str(), .sequence = sequence_ + 1, .position = waiting() + 1, .phase = {},
                      .phases = {}, .exit = {}, .reason = {}, .command = shown_command(request.command),
                      .content = content_digest(request.json), .submitted = format_rfc3339(now), .started = {},
                      .finished = {}};
-    if (auto written = sys::write_file_atomic(place + "/record.json", encode_job_record(record), 0644,
-                                              sys::Durability::durable);
-        !written)
-        return fail(written.error());
-    if (auto synced = sys::sync_folder(folder_); !synced) return fail(synced.error());
-    records_.insert_or_assign(id, record);
+    const auto at = journal_->append({encode_job_record(record), std::string(payload)});
+    if (!at) return fail(at.error());
+    ++sequence_;
+    auto& known = known_[id];
+    known.request_at = known.record_at = *at;
+    remember(record);
     return record;
 }
 
@@ -155,17 +212,27 @@ std::vector<JobBook::Answer> JobBook::take_answers() {
     return std::exchange(answers_, {});
 }
 
+std::optional<JobRecord> JobBook::look_up(const JobId& id) const {
+    if (const auto live = live_.find(id); live != live_.end()) return live->second;
+    for (const auto& record : done_)
+        if (record.id == id) return record;
+    const auto known = known_.find(id);
+    if (known == known_.end()) return std::nullopt;
+    const auto entry = journal_->read(known->second.record_at);
+    auto record = entry ? decode_job_record(entry->record) : Result<JobRecord>(fail(entry.error()));
+    if (!record) return std::nullopt;
+    return *std::move(record);
+}
+
 std::optional<JobRecord> JobBook::find(const JobId& id) const {
     const std::scoped_lock lock(mutex_);
-    const auto found = records_.find(id);
-    if (found == records_.end()) return std::nullopt;
-    return found->second;
+    return look_up(id);
 }
 
 std::vector<JobRecord> JobBook::queued() const {
     const std::scoped_lock lock(mutex_);
     std::vector<JobRecord> out;
-    for (const auto& [id, record] : records_)
+    for (const auto& [id, record] : live_)
         if (record.state == JobState::queued) out.push_back(record);
     std::ranges::sort(out, by_sequence);
     return out;
@@ -179,30 +246,56 @@ std::optional<JobRecord> JobBook::next() const {
 
 std::vector<JobRecord> JobBook::done() const {
     const std::scoped_lock lock(mutex_);
-    std::vector<JobRecord> out;
-    for (const auto& [id, record] : records_)
-        if (terminal(record.state)) out.push_back(record);
-    std::ranges::sort(out, [](const auto& a, const auto& b) { return by_sequence(b, a); });
-    if (out.size() > k_shown_jobs) out.erase(out.begin() + k_shown_jobs, out.end());
-    return out;
+    return {done_.begin(), done_.end()};
 }
 
 Result<JobRecord> JobBook::update(JobRecord record) {
+    const std::scoped_lock lock(mutex_);
+    auto written = write(std::move(record));
+    if (written) compact(sys::wall_now());
+    return written;
+}
+
+Result<JobRecord> JobBook::write(JobRecord record) {
     ++record.version;
     if (record.state != JobState::queued) record.position = 0;
-    if (auto written = sys::write_file_atomic(folder(record.id) + "/record.json", encode_job_record(record), 0644,
-                                              sys::Durability::durable);
-        !written)
-        return fail(written.error());
-    const std::scoped_lock lock(mutex_);
-    records_.insert_or_assign(record.id, record);
+    remember(record);
+    const auto at = journal_->append({encode_job_record(record), {}});
+    if (!at) return fail(at.error());
+    known_[record.id].record_at = *at;
     return record;
 }
 
 Result<JobRequest> JobBook::request(const JobId& id) const {
-    const auto text = sys::read_file(folder(id) + "/request.json", k_job_json_limit);
-    if (!text) return fail(text.error());
-    return decode_journalled(*text);
+    const std::scoped_lock lock(mutex_);
+    const auto known = known_.find(id);
+    if (known == known_.end()) return fail(ErrorKind::not_found, "no such job");
+    const auto entry = journal_->read(known->second.request_at);
+    return entry ? decode_submit(entry->request) : Result<JobRequest>(fail(entry.error()));
+}
+
+Result<void> JobBook::prepare_folder() const {
+    const auto next = folder_ + "/" + k_next_folder;
+    for (const auto& each : {next, next + "/artifacts"})
+        if (::mkdir(each.c_str(), 0755) != 0 && errno != EEXIST) return fail(errno_error(each, errno));
+    for (const auto* name : {"/job.json", "/command", "/output.log"})
+        if (auto written = write_text(next + name, {}); !written) return written;
+    const auto other_name = next + "/testflinger.json";
+    if (::link((next + "/job.json").c_str(), other_name.c_str()) != 0 && errno != EEXIST)
+        return fail(errno_error(other_name, errno));
+    return {};
+}
+
+Result<void> JobBook::make_folder(const JobId& id, const JobRequest& request) const {
+    const auto place = folder(id);
+    const auto take_prepared = [&] { return ::rename((folder_ + "/" + k_next_folder).c_str(), place.c_str()) == 0; };
+    if (!take_prepared()) {
+        if (auto made = prepare_folder(); !made) return made;
+        // A folder that is there is an earlier attempt's: it stays, with what is in it.
+        if (!take_prepared() && errno != ENOTEMPTY && errno != EEXIST) return fail(errno_error(place, errno));
+    }
+    if (auto written = write_text(place + "/job.json", job_json(request, id)); !written) return written;
+    return write_text(place + "/command", request.command);
 }
 
 }  // namespace sutfleet::agent

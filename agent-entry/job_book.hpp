@@ -1,9 +1,10 @@
 #pragma once
-// The agent's jobs on disk and in memory: each job is a folder `<state>/jobs/<id>/` with the request (job.json,
-// testflinger.json), the record (record.json), output.log and artifacts/. A job is on disk, fsynced, before
-// `accept` returns. Threads: `accept` runs on the MQTT library's thread, all else on the main thread; one
-// lock covers both.
+// The agent's jobs: the journal `<state>/jobs/journal` is the truth, and of it are in memory the jobs that wait or
+// run, the newest that ended, and an index of all ids that are remembered. A job is in the journal, synced, before
+// `accept` returns; its folder `<state>/jobs/<id>/` is made when it starts. Threads: `accept` runs on the MQTT
+// library's thread, all else on the main thread; one lock covers both.
 
+#include <atomic>
 #include <deque>
 #include <map>
 #include <memory>
@@ -12,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "job_journal.hpp"
 #include "job_record.hpp"
 #include "submit_request.hpp"
 
@@ -19,12 +21,14 @@ namespace sutfleet::agent {
 
 inline constexpr std::size_t k_queue_limit = 100;
 inline constexpr std::size_t k_shown_jobs = 20;  ///< records kept on the broker
+inline constexpr std::size_t k_ids_remembered = 100'000;
+inline constexpr std::uint64_t k_compact_from = 4 * 1024 * 1024;  ///< a smaller journal is left as it is
+inline constexpr std::chrono::days k_ids_remembered_for{30};
 
 class JobBook {
   public:
     /// Reads what an earlier life left. A job that was running then is LOST now.
-    static Result<std::unique_ptr<JobBook>> open(const std::string& state_folder, const SutName& sut,
-                                                 const std::string& now);
+    static Result<std::unique_ptr<JobBook>> open(const std::string& state_folder, const SutName& sut, WallTime now);
 
     enum class Verdict { accepted, known, rejected };
     struct Answer {
@@ -46,30 +50,55 @@ class JobBook {
     [[nodiscard]] std::vector<JobRecord> queued() const;
     /// The newest terminal records, newest first, at most k_shown_jobs.
     [[nodiscard]] std::vector<JobRecord> done() const;
+    /// Grows with every change of any record; never 0.
+    [[nodiscard]] std::uint64_t revision() const { return revision_; }
     /// Jobs found running at the start: their cleanup is still to be done.
     [[nodiscard]] std::vector<JobRecord> lost_at_start() const { return lost_; }
 
-    /// Journals a change (version + 1), durably.
+    /// Journals a change (version + 1), durably; what the journal cannot take is still true in memory.
     Result<JobRecord> update(JobRecord record);
     Result<JobRequest> request(const JobId& id) const;
+    /// Makes the next job's folder ahead of time: new inodes are what costs most of a job's start.
+    Result<void> prepare_folder() const;
+    /// Makes the folder of a job that starts: artifacts/, and for the commands to read job.json, also under the name
+    /// testflinger.json, and the text of the job in `command`.
+    Result<void> make_folder(const JobId& id, const JobRequest& request) const;
     [[nodiscard]] std::string folder(const JobId& id) const;
 
   private:
+    /// What is remembered of any job.
+    struct Known {
+        std::uint64_t content = 0;     ///< digest of what was asked for
+        std::uint64_t request_at = 0;  ///< offsets in the journal: of the entry with the request,
+        std::uint64_t record_at = 0;   ///< and of the newest one
+        std::uint64_t sequence = 0;
+    };
     JobBook(std::string folder, SutName sut) : folder_(std::move(folder)), sut_(std::move(sut)) {}
     Answer decide(std::string_view payload, bool retained, WallTime now);
-    Result<JobRecord> journal(const JobRequest& request, const JobId& id, WallTime now);
-    Result<void> load(const std::string& now);
+    Result<JobRecord> journal(const JobRequest& request, std::string_view payload, const JobId& id, WallTime now);
+    Result<void> load(WallTime now);
+    void replay(std::uint64_t offset, const JournalEntry& entry);
+    void lose_running(const std::string& now);
+    void compact(WallTime now);
+    Result<JobRecord> write(JobRecord record);
+    void remember(const JobRecord& record);
+    [[nodiscard]] std::optional<JobRecord> look_up(const JobId& id) const;
     JobId make_id(WallTime now);
     [[nodiscard]] std::size_t waiting() const;
 
     const std::string folder_;
     const SutName sut_;
     mutable std::mutex mutex_;
-    std::map<JobId, JobRecord> records_;
+    std::unique_ptr<JobJournal> journal_;
+    std::map<JobId, Known> known_;
+    std::map<JobId, JobRecord> live_;  ///< queued or running
+    std::deque<JobRecord> done_;       ///< newest first
     std::vector<Answer> answers_;
     std::vector<JobRecord> lost_;
     std::string refuse_all_;
     std::uint64_t sequence_ = 0;
+    std::atomic<std::uint64_t> revision_{1};
+    std::uint64_t compact_above_ = k_compact_from;  ///< bytes of the journal
 };
 
 }  // namespace sutfleet::agent

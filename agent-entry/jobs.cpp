@@ -18,26 +18,36 @@ void Agent::next_job(SteadyTime now) {
         return;
     }
     if (!maintenance_.empty() || draining_) return;
-    if (auto record = book_->next()) begin_job(*std::move(record), false, now);
+    if (auto record = book_->next()) {
+        begin_job(*std::move(record), false, now);
+        folder_prepared_ = false;
+    }
+}
+
+/// Between jobs, when all else of a turn is done. A failure shows when the next job starts.
+void Agent::prepare_for_next_job() {
+    if (!folder_prepared_ && !current_) folder_prepared_ = book_->prepare_folder().has_value();
 }
 
 void Agent::begin_job(JobRecord record, bool only_cleanup, SteadyTime now) {
-    auto request = book_->request(record.id);
-    auto log = LogFile::open(book_->folder(record.id) + "/output.log", 0, 0);
-    if (!request || !log) {
+    const auto give_up = [&](const Error& why) {
         record.state = JobState::failed;
-        record.reason = "its files cannot be read: " + (request ? log.error() : request.error()).message;
+        record.reason = "its files cannot be made: " + why.message;
         record.finished = format_rfc3339(sys::wall_now());
         if (const auto updated = book_->update(record); !updated)
             sys::log(sys::Level::error, "job=" + record.id.str() + " " + updated.error().message);
-        return;
-    }
+    };
+    auto request = book_->request(record.id);
+    if (!request) return give_up(request.error());
+    if (auto made = book_->make_folder(record.id, *request); !made) return give_up(made.error());
+    auto log = LogFile::open(book_->folder(record.id) + "/output.log", 0, 0);
+    if (!log) return give_up(log.error());
     if (!only_cleanup) {
         record.state = JobState::running;
         record.started = format_rfc3339(sys::wall_now());
     }
     JobRun run(conf_.rules, *request, only_cleanup);
-    current_.emplace(Current{std::move(record), std::move(run), *log, OutputFeed(*log), {}, 0, only_cleanup});
+    current_.emplace(Current{std::move(record), std::move(run), request->env, *log, OutputFeed(*log), {}, 0, only_cleanup});
     sys::log(sys::Level::info, "job=" + current_->record.id.str() + (only_cleanup ? " cleanup of a lost job" : " started"));
     journal_current();
     if (!only_cleanup) board_.refresh(topics_.of(conf_.sut, k_last_job), current_->record.id.str());
@@ -66,14 +76,8 @@ void Agent::apply(const std::vector<JobEffect>& effects, SteadyTime now) {
 
 void Agent::spawn_phase(const SpawnPhase& step, SteadyTime now) {
     const auto folder = book_->folder(current_->record.id);
-    const auto text = folder + "/command";
-    const auto request = book_->request(current_->record.id);
-    std::map<std::string, std::string> extra;
-    if (request) {
-        extra = request->env;
-        if (auto written = sys::write_file_atomic(text, request->command, 0644, sys::Durability::fast); written)
-            extra["SUTFLEET_COMMAND_FILE"] = text;
-    }
+    auto extra = current_->env;
+    extra["SUTFLEET_COMMAND_FILE"] = folder + "/command";
     extra["SUTFLEET_JOB_ID"] = current_->record.id.str();
     extra["SUTFLEET_PHASE"] = step.phase;
     extra["SUTFLEET_ARTIFACTS"] = folder + "/artifacts";

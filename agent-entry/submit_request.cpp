@@ -142,6 +142,4 @@ Result<JobRequest> decode_submit(std::string_view payload) {
     return payload.front() == '{' ? decode_object(payload) : Result<JobRequest>(text_job(payload));
 }
 
-Result<JobRequest> decode_journalled(std::string_view text) { return decode_object(text); }
-
 }  // namespace sutfleet::agent

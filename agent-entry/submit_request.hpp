@@ -29,7 +29,4 @@ struct JobRequest {
 /// @return invalid_input whose message is the text after `rejected: `.
 Result<JobRequest> decode_submit(std::string_view payload);
 
-/// The same for `JobRequest::json` as it was journalled, whatever its size.
-Result<JobRequest> decode_journalled(std::string_view json);
-
 }  // namespace sutfleet::agent

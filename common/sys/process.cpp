@@ -30,12 +30,13 @@ struct Attributes {
     posix_spawnattr_t raw;
     Attributes() {
         posix_spawnattr_init(&raw);
-        // The child starts with no signal blocked or ignored, whatever we did for ourselves.
-        sigset_t none, all;
+        // The child starts with no signal blocked, and none ignored of those that we or who started us may ignore.
+        sigset_t none, ignored;
         sigemptyset(&none);
-        sigfillset(&all);
+        sigemptyset(&ignored);
+        for (const int signal : {SIGPIPE, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGCHLD}) sigaddset(&ignored, signal);
         posix_spawnattr_setsigmask(&raw, &none);
-        posix_spawnattr_setsigdefault(&raw, &all);
+        posix_spawnattr_setsigdefault(&raw, &ignored);
         posix_spawnattr_setflags(&raw, static_cast<short>(POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
                                                           POSIX_SPAWN_SETSIGDEF));
     }

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "confs.hpp"
+#include "private_broker.hpp"
 
 using namespace sutfleet;
 using namespace std::chrono_literals;
@@ -12,16 +13,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-struct Folder {
-    Folder() {
-        char name[] = "/tmp/sutfleet-confs-XXXXXX";
-        path = ::mkdtemp(name);
-    }
-    ~Folder() { fs::remove_all(path); }
-    Folder(const Folder&) = delete;
-    Folder& operator=(const Folder&) = delete;
-    void write(const std::string& name, std::string_view text) const { std::ofstream(path / name) << text; }
-    fs::path path;
+struct Folder : test::TempFolder {
+    void write(const std::string& name, std::string_view text) const { std::ofstream(fs::path(path()) / name) << text; }
 };
 
 const SutName k_alpha = *SutName::parse("alpha");
@@ -31,7 +24,7 @@ const SteadyTime k_start{1h};
 
 TEST_CASE("a conf that is still being written is read once it has settled") {
     const Folder folder;
-    ConfFolder confs(folder.path.string());
+    ConfFolder confs(folder.path());
     CHECK_FALSE(confs.scan(k_start));
     CHECK(confs.known());
     folder.write("alpha.conf", "description: on");
@@ -47,7 +40,7 @@ TEST_CASE("a conf that is still being written is read once it has settled") {
 TEST_CASE("a half-written conf is an error that keeps what was right, and heals") {
     const Folder folder;
     folder.write("alpha.conf", "description: one\n");
-    ConfFolder confs(folder.path.string());
+    ConfFolder confs(folder.path());
     confs.scan(k_start);  // the first look takes what is there
     CHECK(confs.files().at(k_alpha).conf->description == "one");
     folder.write("alpha.conf", "command: [a");
@@ -65,7 +58,7 @@ TEST_CASE("companions belong to the SUT of their name and no other") {
     const Folder folder;
     for (const auto* name : {"alpha.conf", "alpha-2.conf", "alpha_snappy.yaml", "alpha.key", "alphabet.yaml", "alpha-2_x.yaml"})
         folder.write(name, name == std::string_view("alpha.key") ? "secret" : "description: x\n");
-    ConfFolder confs(folder.path.string());
+    ConfFolder confs(folder.path());
     confs.scan(k_start);
     std::string names;
     for (const auto& one : confs.files().at(k_alpha).companions) names += one.name + " ";
@@ -79,15 +72,15 @@ TEST_CASE("companions belong to the SUT of their name and no other") {
 TEST_CASE("a conf must be absent for 3 s in a folder that can be read") {
     const Folder folder;
     folder.write("alpha.conf", "description: one\n");
-    ConfFolder confs(folder.path.string());
+    ConfFolder confs(folder.path());
     confs.scan(k_start);
-    fs::rename(folder.path, folder.path.string() + "-away");
+    fs::rename(folder.path(), folder.path() + "-away");
     confs.scan(k_start + 10s);
     confs.scan(k_start + 20s);
     CHECK(confs.files().contains(k_alpha));
     CHECK(confs.complaints().size() == 1);
-    fs::rename(folder.path.string() + "-away", folder.path);
-    fs::remove(folder.path / "alpha.conf");
+    fs::rename(folder.path() + "-away", folder.path());
+    fs::remove(folder.path() + "/alpha.conf");
     CHECK(confs.scan(k_start + 21s) == k_start + 21s + k_absence);
     CHECK(confs.files().contains(k_alpha));
     confs.scan(k_start + 24s);

@@ -1,0 +1,176 @@
+#include "job_journal.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <charconv>
+
+#include "job_record.hpp"
+#include "submit_request.hpp"
+#include "sys/file.hpp"
+#include "sys/log.hpp"
+
+namespace sutfleet::agent {
+namespace {
+
+using sys::UniqueFd;
+
+constexpr std::size_t k_record_limit = 64 * 1024;
+constexpr std::size_t k_header_limit = 64;
+constexpr std::size_t k_digest_bytes = 16;
+constexpr std::size_t k_small_entry = 4096;
+constexpr std::size_t k_entry_limit = k_header_limit + k_record_limit + k_submit_limit + 1;
+
+std::string folder_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
+
+/// Takes digits off the front of `text`, and the character that ends them.
+bool take_number(std::string_view& text, std::size_t& into, char end) {
+    const auto [at, error] = std::from_chars(text.data(), text.data() + text.size(), into);
+    if (error != std::errc{} || at == text.data() + text.size() || *at != end) return false;
+    text.remove_prefix(static_cast<std::size_t>(at - text.data()) + 1);
+    return true;
+}
+
+Result<std::string> read_range(int fd, std::uint64_t offset, std::size_t size) {
+    std::string out(size, '\0');
+    std::size_t used = 0;
+    while (used < size) {
+        const auto got = ::pread(fd, out.data() + used, size - used, static_cast<off_t>(offset + used));
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return fail(errno_error("the journal", errno));
+        if (got == 0) break;
+        used += static_cast<std::size_t>(got);
+    }
+    out.resize(used);
+    return out;
+}
+
+}  // namespace
+
+std::string encode_journal_entry(const JournalEntry& entry) {
+    std::string body = std::to_string(entry.record.size()) + " " + std::to_string(entry.request.size()) + "\n" +
+                       entry.record + entry.request;
+    return content_digest(body) + " " + body + "\n";
+}
+
+Result<JournalEntry> decode_journal_entry(std::string_view bytes, std::size_t& size) {
+    const auto torn = fail(ErrorKind::invalid_input, "no whole journal entry");
+    if (bytes.size() < k_digest_bytes + 1 || bytes[k_digest_bytes] != ' ') return torn;
+    const auto digest = bytes.substr(0, k_digest_bytes);
+    const auto body = bytes.substr(k_digest_bytes + 1);
+    auto rest = body.substr(0, k_header_limit);
+    std::size_t record = 0, request = 0;
+    if (!take_number(rest, record, ' ') || !take_number(rest, request, '\n')) return torn;
+    if (record > k_record_limit || request > k_submit_limit) return torn;
+    const auto header = body.substr(0, k_header_limit).size() - rest.size();
+    const auto whole = header + record + request;
+    if (body.size() <= whole || body[whole] != '\n' || content_digest(body.substr(0, whole)) != digest) return torn;
+    size = k_digest_bytes + 1 + whole + 1;
+    return JournalEntry{std::string(body.substr(header, record)), std::string(body.substr(header + record, request))};
+}
+
+Result<std::unique_ptr<JobJournal>> JobJournal::open(const std::string& path, const Visit& visit) {
+    UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (!fd) return fail(errno_error(path, errno));
+    // Its name must be there after a crash, too.
+    if (auto synced = sys::sync_folder(folder_of(path)); !synced) return fail(synced.error());
+    std::unique_ptr<JobJournal> journal(new JobJournal(path, std::move(fd)));
+    if (auto replayed = journal->replay(visit); !replayed) return fail(replayed.error());
+    return journal;
+}
+
+Result<void> JobJournal::replay(const Visit& visit) {
+    struct stat info {};
+    if (::fstat(fd_.get(), &info) != 0) return fail(errno_error(path_, errno));
+    const auto file_end = static_cast<std::uint64_t>(info.st_size);
+    std::string window;
+    std::uint64_t at = 0;  // of the window's begin
+    std::size_t used = 0;  // of the window
+    const auto refill = [&]() -> Result<void> {
+        window.erase(0, used);
+        at += used;
+        used = 0;
+        auto more = read_range(fd_.get(), at + window.size(), 4 * k_entry_limit);
+        if (!more) return fail(more.error());
+        window += *more;
+        return {};
+    };
+    std::size_t broken = 0, stepped_over = 0;
+    while (at + used < file_end) {
+        if (window.size() - used < k_entry_limit && at + window.size() < file_end)
+            if (auto filled = refill(); !filled) return filled;
+        std::size_t size = 0;
+        auto entry = decode_journal_entry(std::string_view(window).substr(used), size);
+        if (entry) {
+            visit(at + used, *std::move(entry));
+            used += size;
+            end_ = at + used;
+            stepped_over = broken;
+            continue;
+        }
+        broken += 1;
+        const auto line_end = window.find('\n', used);
+        used = line_end == std::string::npos ? window.size() : line_end + 1;
+    }
+    if (stepped_over > 0)
+        sys::log(sys::Level::error, path_ + ": " + std::to_string(stepped_over) + " lines of it are damaged and were stepped over");
+    if (end_ == file_end) return {};
+    sys::log(sys::Level::warn, path_ + ": its last " + std::to_string(file_end - end_) + " bytes are not whole: cut off");
+    if (::ftruncate(fd_.get(), static_cast<off_t>(end_)) != 0) return fail(errno_error(path_, errno));
+    return {};
+}
+
+Result<std::uint64_t> JobJournal::append(const JournalEntry& entry) {
+    const auto bytes = encode_journal_entry(entry);
+    const auto offset = end_;
+    std::size_t used = 0;
+    int error = 0;
+    while (used < bytes.size() && error == 0) {
+        const auto put = ::pwrite(fd_.get(), bytes.data() + used, bytes.size() - used, static_cast<off_t>(offset + used));
+        if (put >= 0)
+            used += static_cast<std::size_t>(put);
+        else if (errno != EINTR)
+            error = errno;
+    }
+    if (error == 0 && ::fdatasync(fd_.get()) != 0) error = errno;
+    if (error == 0) {
+        end_ += bytes.size();
+        return offset;
+    }
+    // The next entry overwrites what is there of this one; cut it off in case that there is no next one.
+    [[maybe_unused]] const int cut = ::ftruncate(fd_.get(), static_cast<off_t>(offset));
+    return fail(errno_error(path_, error));
+}
+
+Result<JournalEntry> JobJournal::read(std::uint64_t offset) const {
+    // Most entries are small; a large one is read again whole.
+    for (const auto limit : {k_small_entry, k_entry_limit}) {
+        auto bytes = read_range(fd_.get(), offset, limit);
+        if (!bytes) return fail(bytes.error());
+        std::size_t size = 0;
+        if (auto entry = decode_journal_entry(*bytes, size)) return entry;
+    }
+    return fail(ErrorKind::permanent, path_ + ": damaged at byte " + std::to_string(offset));
+}
+
+Result<std::vector<std::uint64_t>> JobJournal::rewrite(const std::vector<JournalEntry>& entries) {
+    std::vector<std::uint64_t> offsets;
+    std::string text;
+    for (const auto& entry : entries) {
+        offsets.push_back(text.size());
+        text += encode_journal_entry(entry);
+    }
+    const auto draft = path_ + ".compact";
+    if (auto written = sys::write_file_atomic(draft, text, 0600, sys::Durability::durable); !written)
+        return fail(written.error());
+    UniqueFd fd(::open(draft.c_str(), O_RDWR | O_CLOEXEC));
+    if (!fd || ::rename(draft.c_str(), path_.c_str()) != 0) return fail(errno_error(path_, errno));
+    fd_ = std::move(fd);
+    if (auto synced = sys::sync_folder(folder_of(path_)); !synced) return fail(synced.error());
+    end_ = text.size();
+    return offsets;
+}
+
+}  // namespace sutfleet::agent

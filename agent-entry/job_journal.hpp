@@ -1,0 +1,52 @@
+#pragma once
+// The jobs' journal: one file, appended to and synced; the newest entry of a job is the truth about it. An entry is
+//   <digest of all that follows the space, 16 hex digits> <bytes of record> <bytes of request>\n<record><request>\n
+// What a crash or a full disk left unfinished is cut off, or stepped over, when the file is read again.
+// Threads: one at a time; JobBook's lock covers it.
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/result.hpp"
+#include "sys/fd.hpp"
+
+namespace sutfleet::agent {
+
+struct JournalEntry {
+    std::string record;   ///< as encode_job_record wrote it
+    std::string request;  ///< the submit's payload, in a job's first entry
+};
+
+class JobJournal {
+  public:
+    /// Of each whole entry, in the order of the file.
+    using Visit = std::function<void(std::uint64_t offset, JournalEntry entry)>;
+
+    /// Opens or makes the file and shows what is in it.
+    static Result<std::unique_ptr<JobJournal>> open(const std::string& path, const Visit& visit);
+
+    /// Durable when it returns. When it fails, the file is as it was. @return the entry's offset
+    Result<std::uint64_t> append(const JournalEntry& entry);
+    Result<JournalEntry> read(std::uint64_t offset) const;
+    /// Replaces the file, durably, by these entries. @return their offsets; after a failure the old file stays in use
+    Result<std::vector<std::uint64_t>> rewrite(const std::vector<JournalEntry>& entries);
+    [[nodiscard]] std::uint64_t size() const { return end_; }
+
+  private:
+    JobJournal(std::string path, sys::UniqueFd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
+    Result<void> replay(const Visit& visit);
+
+    const std::string path_;
+    sys::UniqueFd fd_;
+    std::uint64_t end_ = 0;
+};
+
+/// The entry that begins `bytes`. @return invalid_input when it is torn or no entry at all; `size` is set to its bytes
+Result<JournalEntry> decode_journal_entry(std::string_view bytes, std::size_t& size);
+[[nodiscard]] std::string encode_journal_entry(const JournalEntry& entry);
+
+}  // namespace sutfleet::agent

@@ -1,0 +1,122 @@
+// The jobs' journal with a real file: what a crash, a full disk or a flipped bit may leave.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+
+#include "job_book.hpp"
+#include "private_broker.hpp"
+#include "sys/clock.hpp"
+#include "sys/file.hpp"
+
+using namespace sutfleet;
+using namespace sutfleet::agent;
+using namespace std::chrono_literals;
+
+namespace {
+
+const SutName k_alpha = *SutName::parse("alpha");
+
+std::vector<std::string> requests_in(const std::string& path) {
+    std::vector<std::string> out;
+    const auto journal = JobJournal::open(path, [&](std::uint64_t, const JournalEntry& entry) { out.push_back(entry.request); });
+    REQUIRE(journal);
+    return out;
+}
+
+std::string whole(const std::string& path) { return *sys::read_file(path, 64 * 1024 * 1024); }
+void put(const std::string& path, std::string_view text) { std::ofstream(path, std::ios::trunc) << text; }
+
+JobBook::Answer take(JobBook& book, const std::string& payload) { return book.accept(payload, false, sys::wall_now()); }
+
+}  // namespace
+
+TEST_CASE("a journal that is torn at any byte keeps every entry before it, and goes on") {
+    const test::TempFolder folder;
+    const auto path = folder.path() + "/journal";
+    {
+        const auto journal = JobJournal::open(path, [](auto, const auto&) {});
+        REQUIRE(journal);
+        for (const auto& request : {std::string("one\n"), std::string("t\0wo", 4), std::string("\xff three")})
+            REQUIRE((*journal)->append({R"({"x":1})", request}));
+    }
+    const auto text = whole(path);
+    std::vector<std::size_t> ends;
+    for (std::size_t at = 0, size = 0; at < text.size(); at += size, ends.push_back(at))
+        REQUIRE(decode_journal_entry(std::string_view(text).substr(at), size));
+    for (std::size_t cut = 0; cut < text.size(); ++cut) {
+        put(path, text.substr(0, cut));
+        const auto want = static_cast<std::size_t>(std::ranges::count_if(ends, [&](std::size_t end) { return end <= cut; }));
+        CHECK(requests_in(path).size() == want);
+        const auto journal = JobJournal::open(path, [](auto, const auto&) {});
+        REQUIRE((*journal)->append({"{}", "after"}));
+        CHECK(requests_in(path).size() == want + 1);
+    }
+}
+
+TEST_CASE("a flipped bit costs one entry, not those behind it") {
+    const test::TempFolder folder;
+    const auto path = folder.path() + "/journal";
+    {
+        const auto journal = JobJournal::open(path, [](auto, const auto&) {});
+        for (const auto* request : {"one", "two", "three"}) REQUIRE((*journal)->append({"{}", request}));
+    }
+    auto text = whole(path);
+    text[text.find("two")] ^= 1;
+    put(path, text);
+    CHECK(requests_in(path) == std::vector<std::string>{"one", "three"});
+}
+
+TEST_CASE("a job is known after a restart; one that ran is LOST; the order is kept") {
+    const test::TempFolder folder;
+    {
+        const auto book = JobBook::open(folder.path(), k_alpha, sys::wall_now());
+        REQUIRE(book);
+        CHECK(take(**book, R"({"id":"a","command":"first"})").position == 1);
+        CHECK(take(**book, R"({"id":"b","command":"second"})").position == 2);
+        auto record = *(*book)->next();
+        CHECK(record.id.str() == "a");
+        record.state = JobState::running;
+        REQUIRE((*book)->update(record));
+    }
+    const auto book = JobBook::open(folder.path(), k_alpha, sys::wall_now());
+    REQUIRE(book);
+    CHECK((*book)->find(*JobId::parse("a"))->state == JobState::lost);
+    CHECK((*book)->lost_at_start().size() == 1);
+    CHECK((*book)->next()->id.str() == "b");
+    CHECK((*book)->request((*book)->next()->id)->command == "second");
+    CHECK(take(**book, R"({"command":"first","id":"a"})").verdict == JobBook::Verdict::known);
+    CHECK(take(**book, R"({"id":"a","command":"other"})").why == "id used: a");
+}
+
+TEST_CASE("a text's bytes reach its job unchanged, also after a restart") {
+    const test::TempFolder folder;
+    const std::string text = "printf '\xe9\xff'";
+    { CHECK(take(**JobBook::open(folder.path(), k_alpha, sys::wall_now()), text).verdict == JobBook::Verdict::accepted); }
+    const auto book = JobBook::open(folder.path(), k_alpha, sys::wall_now());
+    CHECK((*book)->request((*book)->next()->id)->command == text);
+}
+
+TEST_CASE("the journal is compacted, and what it says stays the same") {
+    const test::TempFolder folder;
+    const auto big = std::string(200'000, 'x');
+    {
+        const auto book = JobBook::open(folder.path(), k_alpha, sys::wall_now());
+        for (int i = 0; i < 60; ++i) {
+            REQUIRE(take(**book, R"({"id":"j)" + std::to_string(i) + R"(","command":")" + big + "\"}").verdict == JobBook::Verdict::accepted);
+            auto record = *(*book)->next();
+            record.state = JobState::succeeded;
+            REQUIRE((*book)->update(record));
+        }
+        REQUIRE(take(**book, R"({"id":"waits","command":"true"})").position == 1);
+        CHECK(std::filesystem::file_size(folder.path() + "/jobs/journal") < 6 * 1024 * 1024);
+        CHECK((*book)->find(*JobId::parse("j0"))->state == JobState::succeeded);
+    }
+    const auto book = JobBook::open(folder.path(), k_alpha, sys::wall_now());
+    CHECK((*book)->find(*JobId::parse("j0"))->state == JobState::succeeded);
+    CHECK((*book)->done().size() == k_shown_jobs);
+    CHECK((*book)->done().front().id.str() == "j59");
+    CHECK((*book)->request(*JobId::parse("waits"))->command == "true");
+    CHECK(take(**book, R"({"id":"j3","command":"other"})").why == "id used: j3");
+}
