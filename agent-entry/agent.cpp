@@ -13,6 +13,7 @@
 #include "sys/clock.hpp"
 #include "sys/file.hpp"
 #include "sys/log.hpp"
+#include "sys/memory.hpp"
 
 namespace sutfleet::agent {
 namespace {
@@ -114,6 +115,7 @@ Result<void> Agent::connect() {
 }
 
 int Agent::run() {
+    sys::release_start_pages();
     sys::log(sys::Level::info, "sut=" + conf_.sut.str() + " boot=" + boot_ + " started");
     while (!stopped()) {
         turn(sys::steady_now());
@@ -243,6 +245,7 @@ int Agent::close() {
     board_.refresh(topics_.of(conf_.sut, k_agent), std::string(k_offline));
     board_.flush(*session_, sys::steady_now());
     session_->close(2s);
+    if (const auto granted = book_->take_granted()) put_back(*granted);  // it came after the last turn
     sys::log(sys::Level::info, "sut=" + conf_.sut.str() + " stopped");
     return command_code_.value_or(0);
 }

@@ -89,6 +89,7 @@ class Agent {
 
     // jobs.cpp
     void next_job(SteadyTime now);
+    void put_back(JobRecord record);
     void prepare_for_next_job();
     void begin_job(JobRecord record, bool only_cleanup, SteadyTime now);
     void apply(const std::vector<JobEffect>& effects, SteadyTime now);

@@ -185,7 +185,8 @@ JobBook::Answer JobBook::decide(std::string_view payload, bool retained, WallTim
     const auto id = request->id ? *request->id : make_id(now);
     auto record = journal(*request, payload, id, now);
     if (!record) return reject("cannot write the journal: " + record.error().message);
-    return {Verdict::accepted, {}, id, record->position};
+    newest_.emplace(id, *std::move(request));
+    return {Verdict::accepted, {}, id, std::max<std::size_t>(record->position, 1)};
 }
 
 Result<JobRecord> JobBook::journal(const JobRequest& request, std::string_view payload, const JobId& id, WallTime now) {
@@ -193,8 +194,18 @@ Result<JobRecord> JobBook::journal(const JobRequest& request, std::string_view p
                      .phases = {}, .exit = {}, .reason = {}, .command = shown_command(request.command),
                      .content = content_digest(request.json), .submitted = format_rfc3339(now), .started = {},
                      .finished = {}};
+    const bool starts = idle_ && record.position == 1;
+    if (starts) {
+        record.state = JobState::running;
+        record.position = 0;
+        record.started = record.submitted;
+    }
     const auto at = journal_->append({encode_job_record(record), std::string(payload)});
     if (!at) return fail(at.error());
+    if (starts) {
+        granted_ = id;
+        idle_ = false;
+    }
     ++sequence_;
     auto& known = known_[id];
     known.request_at = known.record_at = *at;
@@ -205,6 +216,17 @@ Result<JobRecord> JobBook::journal(const JobRequest& request, std::string_view p
 void JobBook::refuse_all(std::string why) {
     const std::scoped_lock lock(mutex_);
     refuse_all_ = std::move(why);
+}
+
+void JobBook::set_idle(bool idle) {
+    const std::scoped_lock lock(mutex_);
+    idle_ = idle && !granted_;
+}
+
+std::optional<JobRecord> JobBook::take_granted() {
+    const std::scoped_lock lock(mutex_);
+    const auto id = std::exchange(granted_, std::nullopt);
+    return id ? look_up(*id) : std::nullopt;
 }
 
 std::vector<JobBook::Answer> JobBook::take_answers() {
@@ -268,6 +290,7 @@ Result<JobRecord> JobBook::write(JobRecord record) {
 
 Result<JobRequest> JobBook::request(const JobId& id) const {
     const std::scoped_lock lock(mutex_);
+    if (newest_ && newest_->first == id) return newest_->second;
     const auto known = known_.find(id);
     if (known == known_.end()) return fail(ErrorKind::not_found, "no such job");
     const auto entry = journal_->read(known->second.request_at);

@@ -58,6 +58,10 @@ class JobBook {
     /// Journals a change (version + 1), durably; what the journal cannot take is still true in memory.
     Result<JobRecord> update(JobRecord record);
     Result<JobRequest> request(const JobId& id) const;
+    /// Whether a job that comes now would start at once. Then it is journalled as running, in its first entry: a start
+    /// costs one sync, not two. Such a job is the next `granted`.
+    void set_idle(bool idle);
+    [[nodiscard]] std::optional<JobRecord> take_granted();
     /// Makes the next job's folder ahead of time: new inodes are what costs most of a job's start.
     Result<void> prepare_folder() const;
     /// Makes the folder of a job that starts: artifacts/, and for the commands to read job.json, also under the name
@@ -96,6 +100,9 @@ class JobBook {
     std::vector<Answer> answers_;
     std::vector<JobRecord> lost_;
     std::string refuse_all_;
+    bool idle_ = false;
+    std::optional<JobId> granted_;
+    std::optional<std::pair<JobId, JobRequest>> newest_;  ///< what came last, most often what starts next
     std::uint64_t sequence_ = 0;
     std::atomic<std::uint64_t> revision_{1};
     std::uint64_t compact_above_ = k_compact_from;  ///< bytes of the journal

@@ -10,18 +10,24 @@
 namespace sutfleet::agent {
 
 void Agent::next_job(SteadyTime now) {
-    if (current_ || stopping_) return;
-    if (!cleanups_.empty()) {
-        auto lost = cleanups_.front();
+    const bool may_start = !current_ && !stopping_ && cleanups_.empty() && maintenance_.empty() && !draining_;
+    if (const auto granted = book_->take_granted()) may_start ? begin_job(*granted, false, now) : put_back(*granted);
+    if (!current_ && !stopping_ && !cleanups_.empty()) {
+        const auto lost = cleanups_.front();
         cleanups_.erase(cleanups_.begin());
-        if (conf_.rules.phases.contains("cleanup")) begin_job(std::move(lost), true, now);
-        return;
+        if (conf_.rules.phases.contains("cleanup")) begin_job(lost, true, now);
+    } else if (may_start && !current_) {
+        if (const auto record = book_->next()) begin_job(*record, false, now);
     }
-    if (!maintenance_.empty() || draining_) return;
-    if (auto record = book_->next()) {
-        begin_job(*std::move(record), false, now);
-        folder_prepared_ = false;
-    }
+    book_->set_idle(may_start && !current_);
+}
+
+/// A job that was journalled as running, and then something forbade its start.
+void Agent::put_back(JobRecord record) {
+    record.state = JobState::queued;
+    record.started.clear();
+    if (const auto updated = book_->update(std::move(record)); !updated)
+        sys::log(sys::Level::error, "the journal cannot be written: " + updated.error().message);
 }
 
 /// Between jobs, when all else of a turn is done. A failure shows when the next job starts.
@@ -42,16 +48,19 @@ void Agent::begin_job(JobRecord record, bool only_cleanup, SteadyTime now) {
     if (auto made = book_->make_folder(record.id, *request); !made) return give_up(made.error());
     auto log = LogFile::open(book_->folder(record.id) + "/output.log", 0, 0);
     if (!log) return give_up(log.error());
-    if (!only_cleanup) {
+    const bool to_journal = !only_cleanup && record.state != JobState::running;
+    if (to_journal) {
         record.state = JobState::running;
         record.started = format_rfc3339(sys::wall_now());
     }
     JobRun run(conf_.rules, *request, only_cleanup);
     current_.emplace(Current{std::move(record), std::move(run), request->env, *log, OutputFeed(*log), {}, 0, only_cleanup});
-    sys::log(sys::Level::info, "job=" + current_->record.id.str() + (only_cleanup ? " cleanup of a lost job" : " started"));
-    journal_current();
+    folder_prepared_ = false;
+    if (to_journal) journal_current();
+    const auto what = "job=" + current_->record.id.str() + (only_cleanup ? " cleanup of a lost job" : " started");
     if (!only_cleanup) board_.refresh(topics_.of(conf_.sut, k_last_job), current_->record.id.str());
     apply(current_->run.start(now), now);
+    sys::log(sys::Level::info, what);
 }
 
 void Agent::journal_current() {
