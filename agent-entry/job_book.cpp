@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <random>
+#include <utility>
 
 #include "sys/clock.hpp"
 #include "sys/file.hpp"
@@ -36,8 +37,11 @@ constexpr const char* k_next_folder = ".next";
 
 /// Nobody reads it before the job starts, and a job that starts again finds the same text: neither atomic nor durable.
 Result<void> write_text(const std::string& path, std::string_view text) {
-    const sys::UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644));
-    if (!fd) return fail(errno_error(path, errno));
+    // Without O_TRUNC: ext4 flushes a file that was truncated when it is closed.
+    const sys::UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644));
+    struct stat old {};
+    if (!fd || ::fstat(fd.get(), &old) != 0) return fail(errno_error(path, errno));
+    if (std::cmp_greater(old.st_size, text.size()) && ::ftruncate(fd.get(), 0) != 0) return fail(errno_error(path, errno));
     return sys::write_all(fd.get(), text);
 }
 
