@@ -96,14 +96,16 @@ void Supervisor::clear_retired(SteadyTime now) {
         if (!session_->subscribe({topics_.everything_of(sut), 1, true})) continue;
         clearing_.emplace(sut, now + k_clearing);
         board_.clear(topics_.fleet_sut(sut.str()));
+        if (registrar_.credential(sut).empty()) continue;
         mqtt::SessionOptions as_agent;
         as_agent.url = settings_.broker;
         as_agent.client_id = as_agent.user = sut.str();
         as_agent.password = [secret = registrar_.credential(sut)] { return secret; };
-        if (!registrar_.credential(sut).empty())
-            if (const auto ended = mqtt::end_session(std::move(as_agent), 3s); !ended)
-                sys::log(sys::Level::warn, "sut=" + sut.str() + " its broker session was not ended: " + ended.error().message);
+        sessions_.end(sut, std::move(as_agent));
     }
+    for (const auto& sut : sessions_.take_tried())
+        if (!confs_.files().contains(sut))
+            if (auto forgotten = registrar_.forget(sut); !forgotten) sys::log(sys::Level::warn, forgotten.error().message);
     for (auto at = clearing_.begin(); at != clearing_.end();) {
         if (now < at->second) {
             ++at;
@@ -116,7 +118,6 @@ void Supervisor::clear_retired(SteadyTime now) {
         history_.erase(sut);
         last_actions_.erase(sut);
         evidence_.erase(sut);
-        if (auto forgotten = registrar_.forget(sut); !forgotten) sys::log(sys::Level::warn, forgotten.error().message);
     }
 }
 

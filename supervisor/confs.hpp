@@ -57,6 +57,6 @@ class ConfFolder {
 };
 
 inline constexpr std::chrono::seconds k_absence{3};
-inline constexpr std::chrono::milliseconds k_settled{20};  ///< unchanged for so long: no longer being written
+inline constexpr std::chrono::milliseconds k_settled{10};  ///< unchanged for so long: no longer being written
 
 }  // namespace sutfleet

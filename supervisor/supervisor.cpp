@@ -63,6 +63,7 @@ Supervisor::Supervisor(const Settings& settings, sys::Wake wake, sys::Signals si
       engine_(std::move(engine)),
       confs_(settings.conf_dir),
       registrar_(settings.state_dir, settings.auth_dir),
+      sessions_(wake_),
       executor_(std::make_unique<Executor>(settings_, *engine_, wake_)) {}
 
 void Supervisor::connect() {

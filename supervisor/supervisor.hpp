@@ -17,6 +17,7 @@
 #include "reconcile.hpp"
 #include "registrar.hpp"
 #include "report.hpp"
+#include "session_ender.hpp"
 #include "settings.hpp"
 #include "sys/dir_watch.hpp"
 #include "sys/lock_file.hpp"
@@ -96,6 +97,7 @@ class Supervisor {
     std::string last_trouble_;
     bool stopping_ = false;
 
+    SessionEnder sessions_;
     std::unique_ptr<Executor> executor_;  ///< last: its threads use the engine and the wake
 };
 

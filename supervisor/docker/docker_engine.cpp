@@ -231,23 +231,25 @@ Result<bool> DockerEngine::has_volume(std::string_view name) {
 Result<void> DockerEngine::deliver(std::string_view image, const std::map<std::string, std::string>& labels,
                                    const std::vector<Delivery>& deliveries) {
     std::vector<std::string> volumes;
-    for (const auto& delivery : deliveries) volumes.push_back(delivery.volume);
+    std::vector<VolumeEntry> all;
+    for (const auto& delivery : deliveries) {
+        const auto top = helper_mount(volumes.size()).substr(1);
+        volumes.push_back(delivery.volume);
+        for (auto entry : delivery.entries) {
+            entry.path = entry.path == "." ? top : top + "/" + entry.path;
+            all.push_back(std::move(entry));
+        }
+    }
+    auto tar = write_tar(all);
+    if (!tar) return fail(tar.error());
     const auto made = call({"POST", "/containers/create", encode_helper(image, labels, volumes), "application/json", 60s});
     if (!made) return fail(made.error());
     const auto id = text_member(*made, "Id");
-    Result<void> outcome;
-    for (std::size_t i = 0; i < deliveries.size() && outcome; ++i) {
-        auto tar = write_tar("", deliveries[i].entries);
-        if (!tar) {
-            outcome = fail(tar.error());
-            break;
-        }
-        const auto put = call({"PUT", "/containers/" + id + "/archive?path=%2Fv" + std::to_string(i), *std::move(tar),
-                               "application/x-tar", 120s});
-        if (!put) outcome = fail(put.error().with("volume " + deliveries[i].volume));
-    }
-    if (auto removed = remove(id); !removed && outcome) return removed;
-    return outcome;
+    // One call for all volumes: the engine starts a process for each.
+    const auto put = call({"PUT", "/containers/" + id + "/archive?path=%2F", *std::move(tar), "application/x-tar", 120s});
+    const auto removed = remove(id);
+    if (!put) return fail(put.error());
+    return removed;
 }
 
 class DockerEvents final : public EngineEvents {

@@ -196,11 +196,13 @@ std::string encode_volume(std::string_view name, const std::map<std::string, std
     return dump({{"Name", name}, {"Labels", labels}});
 }
 
+std::string helper_mount(std::size_t index) { return "/v" + std::to_string(index); }
+
 std::string encode_helper(std::string_view image, const std::map<std::string, std::string>& labels,
                           const std::vector<std::string>& volumes) {
     json mounts = json::array();
     for (std::size_t i = 0; i < volumes.size(); ++i)
-        mounts.push_back({{"Type", "volume"}, {"Source", volumes[i]}, {"Target", "/v" + std::to_string(i)}});
+        mounts.push_back({{"Type", "volume"}, {"Source", volumes[i]}, {"Target", helper_mount(i)}});
     return dump({{"Image", image},
                  {"Entrypoint", {"/never-started"}},
                  {"Labels", labels},

@@ -40,9 +40,10 @@ struct ExecState {
 Result<ExecState> decode_exec(std::string_view json);
 [[nodiscard]] std::string encode_exec(const std::vector<std::string>& command);
 [[nodiscard]] std::string encode_volume(std::string_view name, const std::map<std::string, std::string>& labels);
-/// A container that is never started, with the volumes mounted at /v0, /v1 … and writable.
+/// A container that is never started, with the volumes mounted at helper_mount(0), (1) … and writable.
 [[nodiscard]] std::string encode_helper(std::string_view image, const std::map<std::string, std::string>& labels,
                                         const std::vector<std::string>& volumes);
+[[nodiscard]] std::string helper_mount(std::size_t index);
 [[nodiscard]] std::string encode_filters(const std::vector<std::string>& labels);
 [[nodiscard]] std::string encode_event_filters(std::string_view stack);
 /// Takes the frames of an attached or logged stream apart (API: "Stream format"); anything else as it is.

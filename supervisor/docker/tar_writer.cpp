@@ -61,11 +61,11 @@ Header header_of(const std::string& name, const VolumeEntry& entry) {
 
 }  // namespace
 
-Result<std::string> write_tar(const std::string& folder, const std::vector<VolumeEntry>& entries) {
+Result<std::string> write_tar(const std::vector<VolumeEntry>& entries) {
     std::string out;
     for (const auto& entry : entries) {
         if (escapes(entry.path)) return fail(ErrorKind::invalid_input, "bad path in an archive: " + entry.path);
-        auto name = folder + entry.path;
+        auto name = entry.path;
         if (entry.kind == VolumeEntry::Kind::folder) name += '/';
         if (name.size() >= k_name || (entry.kind == VolumeEntry::Kind::link && entry.content.size() >= k_name))
             return fail(ErrorKind::invalid_input, "path too long for an archive: " + name);

@@ -10,8 +10,7 @@
 
 namespace sutfleet::docker {
 
-/// All entries below `folder` ("" or "name/"). @return invalid_input for a path of more than 100 bytes (with
-/// the folder), an absolute one, or one with "..".
-Result<std::string> write_tar(const std::string& folder, const std::vector<VolumeEntry>& entries);
+/// @return invalid_input for a path of 100 bytes and more, an absolute one, or one with "..".
+Result<std::string> write_tar(const std::vector<VolumeEntry>& entries);
 
 }  // namespace sutfleet::docker

@@ -10,7 +10,7 @@ using namespace sutfleet::docker;
 using namespace std::chrono_literals;
 
 TEST_CASE("an archive: header, content in blocks, end; nothing that leaves its folder") {
-    const auto tar = write_tar("", {{VolumeEntry::Kind::folder, ".g1", {}, 0755, 7, 8},
+    const auto tar = write_tar({{VolumeEntry::Kind::folder, ".g1", {}, 0755, 7, 8},
                                     {VolumeEntry::Kind::file, ".g1/agent.json", "hello", 0400, 10001, 10001},
                                     {VolumeEntry::Kind::link, ".current", ".g1", 0777, 0, 0}});
     REQUIRE(tar);
@@ -22,8 +22,8 @@ TEST_CASE("an archive: header, content in blocks, end; nothing that leaves its f
     CHECK(tar->substr(1024, 5) == "hello");
     CHECK((*tar)[1536 + 156] == '2');
     for (const std::string bad : {"", "/etc/passwd", "..", "../x", "a/../../x", "a/.."})
-        CHECK_FALSE(write_tar("", {{VolumeEntry::Kind::file, bad, "x"}}));
-    CHECK_FALSE(write_tar("", {{VolumeEntry::Kind::file, std::string(120, 'a'), "x"}}));
+        CHECK_FALSE(write_tar({{VolumeEntry::Kind::file, bad, "x"}}));
+    CHECK_FALSE(write_tar({{VolumeEntry::Kind::file, std::string(120, 'a'), "x"}}));
 }
 
 TEST_CASE("a container that is asked for is locked down") {
