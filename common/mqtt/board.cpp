@@ -41,6 +41,7 @@ void Board::flush(Session& session, SteadyTime now) {
         Publication publication;
         publication.topic = *at;
         publication.payload = payload;
+        publication.quiet = true;
         publication.retain = true;
         if (!session.publish(publication)) return;
         if (payload.empty()) wanted_.erase(*at);

@@ -17,6 +17,7 @@ using namespace std::chrono_literals;
 
 constexpr BackoffPolicy k_reconnect{200ms, 5s};
 constexpr auto k_answer_limit = 10s;
+constexpr PublishId k_quiet = 0;
 
 /// The owner's side of Paho's callbacks: a leaf lock, so that no callback can wait for us.
 class Inbox final : public ::mqtt::iaction_listener {
@@ -42,15 +43,17 @@ class Inbox final : public ::mqtt::iaction_listener {
         return true;
     }
     void forget_window() { in_flight_ = 0; }
-    void release_one() { --in_flight_; }
+    /// @return whether somebody may wait for the space
+    bool release_one() { return in_flight_-- == k_window; }
     [[nodiscard]] std::size_t in_flight() const { return in_flight_; }
     void notify() const { wake_.notify(); }
 
     void on_success(const ::mqtt::token& token) override {
-        release_one();
+        const bool was_full = release_one();
+        const auto id = reinterpret_cast<PublishId>(token.get_user_context());
         const std::scoped_lock lock(mutex_);
-        drained_.acknowledged.push_back(reinterpret_cast<PublishId>(token.get_user_context()));
-        wake_.notify();
+        if (id != k_quiet) drained_.acknowledged.push_back(id);
+        if (id != k_quiet || was_full) wake_.notify();
     }
     void on_failure(const ::mqtt::token&) override { release_one(); }
 
@@ -219,7 +222,7 @@ Result<PublishId> PahoSession::publish(const Publication& publication) try {
     const auto up = client();
     if (!up) return fail(up.error());
     if (!inbox_.reserve()) return fail(ErrorKind::transient, "the broker does not keep up");
-    const PublishId id = next_id_++;
+    const PublishId id = publication.quiet ? k_quiet : next_id_++;
     (*up)->publish(to_paho(publication), reinterpret_cast<void*>(id), inbox_);
     return id;
 } catch (const std::exception& error) {

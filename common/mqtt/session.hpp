@@ -39,6 +39,7 @@ struct Publication {
     UserProperties user_properties;
     std::string correlation_data;  ///< of the request that this answers; empty: none
     std::string response_topic;
+    bool quiet = false;  ///< its acknowledgement is not told: one wake less
 };
 
 struct Subscription {
