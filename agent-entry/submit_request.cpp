@@ -19,12 +19,16 @@ constexpr std::array<std::string_view, 7> k_server_keys{"job_queue", "name", "ta
 
 Result<void> refuse(std::string message) { return fail(ErrorKind::invalid_input, std::move(message)); }
 
-/// 64 levels are more than any job needs and far from what would overflow a stack.
+/// 64 levels are more than any job needs and far from what would overflow a stack. Brackets in texts do not count.
 bool too_deep(std::string_view text) {
     int depth = 0;
-    for (const char c : text) {
-        if (c == '{' || c == '[') ++depth;
-        if (c == '}' || c == ']') --depth;
+    bool quoted = false;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const char c = text[i];
+        if (quoted && c == '\\') ++i;
+        else if (c == '"') quoted = !quoted;
+        else if (!quoted && (c == '{' || c == '[')) ++depth;
+        else if (!quoted && (c == '}' || c == ']')) --depth;
         if (depth > 64) return true;
     }
     return false;

@@ -103,6 +103,7 @@ TEST_CASE("what a submit may say") {
         CHECK(got.error().message == row.rejection);
     }
     CHECK(decode_submit("a\r\nb")->command == "a\nb");
+    CHECK(decode_submit(R"({"command":")" + std::string(100, '[') + R"(\" ]"})"));  // brackets of a text are no nesting
     CHECK(decode_submit(R"({"job_queue":"q","test_data":{"test_cmds":["a","b"]}})")->command == "a\nb\n");
     CHECK(decode_submit(R"({"test_data":{"test_cmds":"a"},"global_timeout":60})")->timeout == 60s);
 }
