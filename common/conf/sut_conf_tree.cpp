@@ -150,6 +150,11 @@ std::size_t utf8_length(std::string_view text) {
                                : lead < 0xF5 ? 4
                                              : 0;
     if (length == 0 || length > text.size()) return 0;
+    // Overlong forms, surrogates and what is beyond Unicode: RFC 3629, section 4.
+    const auto second = length > 1 ? static_cast<unsigned char>(text[1]) : 0U;
+    if ((lead == 0xE0 && second < 0xA0) || (lead == 0xED && second > 0x9F) || (lead == 0xF0 && second < 0x90) ||
+        (lead == 0xF4 && second > 0x8F))
+        return 0;
     const auto follows = [](char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; };
     return std::ranges::all_of(text.substr(1, length - 1), follows) ? length : 0;
 }

@@ -156,6 +156,8 @@ TEST_CASE("conf: all broken rules are told at once, in the order of the file") {
 
 TEST_CASE("conf: too much of anything is an error, not a load") {
     CHECK(bad(std::string(k_conf_limit + 1, ' ')).find("too large") != std::string::npos);
+    for (const auto* overlong : {"\xE0\x94\x96", "\xED\xA0\x80", "\xF4\x90\x80\x80"})
+        CHECK(bad("description: " + std::string(overlong)).find("UTF-8") != std::string::npos);
     CHECK(bad("env: " + std::string(200, '[')).find("nested too deeply") != std::string::npos);
     std::string bomb = "a0: &a0 [x,x]\n";
     for (int i = 1; i < 60; ++i) {
