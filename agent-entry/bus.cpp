@@ -188,10 +188,10 @@ std::string Agent::submit_status(SteadyTime now) const {
 
 HealthVerdict Agent::verdict(SteadyTime now) const {
     if (const auto trouble = pump_->trouble(); !trouble.empty()) return {Health::unhealthy, trouble};
-    const auto life = lifecycle_.verdict(now);
-    if (life.health == Health::unhealthy) return life;
-    if (!session_->connected()) return {Health::degraded, "broker away: " + session_->last_error()};
-    return life;
+    auto life = lifecycle_.verdict(now);
+    if (life.health == Health::unhealthy || session_->connected()) return life;
+    const auto away = "broker away: " + session_->last_error();
+    return {Health::degraded, life.why.empty() ? away : life.why + "; " + away};
 }
 
 void Agent::publish_state(SteadyTime now) {

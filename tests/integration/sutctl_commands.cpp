@@ -4,15 +4,10 @@
 #include <sys/wait.h>
 
 #include <array>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
 
-#include "conf/agent_conf.hpp"
-#include "private_broker.hpp"
-#include "sys/file.hpp"
-#include "sys/process.hpp"
+#include "private_agent.hpp"
 
 using namespace sutfleet;
 
@@ -37,41 +32,11 @@ Ran sutctl(const std::string& url, const std::string& words) {
     return ran;
 }
 
-/// An agent of the SUT alpha in a folder of its own.
-class PrivateAgent {
-  public:
-    explicit PrivateAgent(const std::string& url) {
-        for (const auto* sub : {"/conf/.g1", "/state", "/run"})
-            std::filesystem::create_directories(folder_.path() + sub);
-        std::filesystem::create_symlink(".g1", folder_.path() + "/conf/.current");
-        const AgentConf conf{*SutName::parse("alpha"), "test", url, "", "b", {}};
-        REQUIRE(sys::write_file_atomic(folder_.path() + "/conf/.g1/agent.json",
-                                       encode_agent_conf(conf), 0600, sys::Durability::fast));
-        REQUIRE(sys::write_file_atomic(folder_.path() + "/conf/.g1/.credential", "x", 0600,
-                                       sys::Durability::fast));
-        const auto child =
-            sys::spawn({{AGENT_ENTRY, "--conf-dir", folder_.path() + "/conf", "--state-dir",
-                         folder_.path() + "/state", "--run-dir", folder_.path() + "/run"},
-                        {"PATH=/usr/bin:/bin"},
-                        ""});
-        REQUIRE(child);
-        pid_ = child->pid;
-    }
-    ~PrivateAgent() {
-        ::kill(pid_, SIGTERM);
-        ::waitpid(pid_, nullptr, 0);
-    }
-
-  private:
-    test::TempFolder folder_;
-    pid_t pid_ = -1;
-};
-
 }  // namespace
 
 TEST_CASE("sutctl: jobs from submit to their records") {
     test::PrivateBroker broker;
-    PrivateAgent agent(broker.url());
+    test::PrivateAgent agent(AGENT_ENTRY, broker.url());
     const auto url = broker.url();
     REQUIRE(
         test::eventually([&] { return sutctl(url, "ps").out.find("ready") != std::string::npos; }));

@@ -1,0 +1,185 @@
+// agent-entry as PID 1: the subprocess zoo.
+#include <doctest/doctest.h>
+
+#include <unistd.h>
+
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <sstream>
+
+#include "mqtt/session.hpp"
+#include "private_agent.hpp"
+#include "sys/file.hpp"
+
+using namespace sutfleet;
+using namespace std::chrono_literals;
+using test::eventually;
+using test::PrivateAgent;
+using test::shell_rules;
+
+namespace {
+
+constexpr const char* k_nowhere = "mqtt://127.0.0.1:1";  // no broker: nothing may wait for it
+
+bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+bool logged(const PrivateAgent& agent, const std::string& part) {
+    return eventually([&] { return has(agent.log(), part); });
+}
+
+std::optional<int> end_of(PrivateAgent& agent) {
+    eventually([&] { return agent.ended().has_value(); }, 60s);
+    return agent.ended();
+}
+
+/// Numbers of /proc/PID/stat from the third field on; empty when it is gone.
+std::vector<std::string> stat_of(const std::string& pid) {
+    std::ifstream file("/proc/" + pid + "/stat");
+    std::string text((std::istreambuf_iterator<char>(file)), {});
+    std::istringstream rest(text.substr(std::min(text.size(), text.rfind(')') + 2)));
+    return std::vector<std::string>(std::istream_iterator<std::string>(rest), {});
+}
+
+/// Children of a process, and how many of them are zombies.
+std::pair<int, int> children_of(pid_t parent) {
+    int all = 0, zombies = 0;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+        const auto name = entry.path().filename().string();
+        if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+        const auto stat = stat_of(name);
+        if (stat.size() < 2 || stat[1] != std::to_string(parent)) continue;
+        ++all;
+        zombies += stat[0] == "Z" ? 1 : 0;
+    }
+    return {all, zombies};
+}
+
+/// Seconds of CPU that a process has used.
+double cpu_of(pid_t pid) {
+    const auto stat = stat_of(std::to_string(pid));
+    return stat.size() < 13 ? 0 : (std::stod(stat[11]) + std::stod(stat[12])) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+}
+
+}  // namespace
+
+TEST_CASE("a stop lets the subprocess finish, keeps its last words, and ends with its code") {
+    PrivateAgent agent(AGENT_ENTRY, k_nowhere, shell_rules("trap 'echo last words; exit 7' TERM; echo up; while :; do sleep 0.05; done"));
+    REQUIRE(logged(agent, "up\n"));
+    agent.signal(SIGTERM);
+    CHECK(end_of(agent) == 7);
+    CHECK(agent.log().ends_with("last words\n"));
+    CHECK(agent.out() == agent.log());
+}
+
+TEST_CASE("a subprocess that ignores TERM is killed after its time, with its whole group") {
+    auto rules = shell_rules("trap '' TERM; (while :; do sleep 0.1; done) & echo up $!; while :; do sleep 0.1; done");
+    rules.timeouts.stop = 300ms;
+    PrivateAgent agent(AGENT_ENTRY, k_nowhere, rules);
+    REQUIRE(logged(agent, "up "));
+    const auto grandchild = agent.log().substr(3, agent.log().find('\n') - 3);
+    agent.signal(SIGTERM);
+    CHECK(end_of(agent) == 137);
+    CHECK(eventually([&] { const auto stat = stat_of(grandchild); return stat.empty() || stat[0] == "Z"; }));
+}
+
+TEST_CASE("orphans are reaped") {
+    PrivateAgent agent(AGENT_ENTRY, k_nowhere,
+                       shell_rules("i=0; while [ $i -lt 300 ]; do (setsid sh -c 'sleep 0.01' &); i=$((i+1)); done; echo forked; sleep 1000"));
+    REQUIRE(logged(agent, "forked\n"));
+    CHECK(eventually([&] { return children_of(agent.pid()) == std::pair{1, 0}; }));
+}
+
+TEST_CASE("a subprocess that closes its output early costs nothing, and its end is seen") {
+    const test::TempFolder folder;
+    const auto mark = folder.path() + "/go";
+    PrivateAgent agent(AGENT_ENTRY, k_nowhere,
+                       shell_rules("echo up; exec >&- 2>&-; while [ ! -e " + mark + " ]; do sleep 0.05; done; exit 3", RestartPolicy::no));
+    REQUIRE(logged(agent, "up\n"));
+    const auto before = cpu_of(agent.pid());
+    const auto until = std::chrono::steady_clock::now() + 1s;
+    eventually([&] { return std::chrono::steady_clock::now() > until; });
+    CHECK(cpu_of(agent.pid()) - before < 0.3);  // a loop at end of file would have used all of that second
+    std::ofstream(mark) << "x";
+    CHECK(eventually([&] { return has(agent.heartbeat(), "command ended (3)"); }));
+}
+
+TEST_CASE("a grandchild that keeps the pipe open hides no end and delays no stop") {
+    auto rules = shell_rules("(setsid sleep 1000 &); echo up; exit 4", RestartPolicy::no);
+    PrivateAgent agent(AGENT_ENTRY, k_nowhere, rules);
+    CHECK(eventually([&] { return has(agent.heartbeat(), "command ended (4)"); }));
+    agent.signal(SIGTERM);
+    CHECK(end_of(agent) == 4);
+}
+
+TEST_CASE("restart policies: on-failure starts it again, an end with 0 is its end") {
+    const test::TempFolder folder;
+    PrivateAgent failing(AGENT_ENTRY, k_nowhere, shell_rules("echo again; exit 1"));
+    CHECK(eventually([&] { return has(failing.log(), "again\nagain\n"); }));
+    PrivateAgent done(AGENT_ENTRY, k_nowhere, shell_rules("echo once"));
+    CHECK(eventually([&] { return has(done.heartbeat(), "command ended (0)") || has(done.heartbeat(), "broker"); }));
+    CHECK(done.log() == "once\n");
+    PrivateAgent missing(AGENT_ENTRY, k_nowhere, AgentRules{.command = Command{{"/no/such/program"}}, .restart = RestartPolicy::no, .queues = {}, .phases = {}, .timeouts = {}, .health = {}, .env = {}});
+    CHECK(eventually([&] { return has(missing.heartbeat(), "command ended (127)"); }));
+}
+
+TEST_CASE("any bytes at all reach the log and stdout unchanged") {
+    PrivateAgent agent(AGENT_ENTRY, k_nowhere,
+                       shell_rules("printf 'a\\0b\\n\\n\\377\\376\\rx\\033[31m\\n'; head -c 3000000 /dev/zero | tr '\\0' z; printf '\\nlast'; exec sleep 1000"));
+    const auto whole = std::string("a\0b\n\n\xff\xfe\rx\033[31m\n", 15) + std::string(3'000'000, 'z') + "\nlast";
+    CHECK(eventually([&] { return agent.log().size() >= whole.size(); }));
+    CHECK(agent.log() == whole);
+    CHECK(eventually([&] { return agent.out() == whole; }));
+}
+
+TEST_CASE("HUP goes to the subprocess") {
+    PrivateAgent agent(AGENT_ENTRY, k_nowhere, shell_rules("trap 'echo hup' HUP; echo up; while :; do sleep 0.05; done"));
+    REQUIRE(logged(agent, "up\n"));
+    agent.signal(SIGHUP);
+    CHECK(logged(agent, "hup\n"));
+}
+
+TEST_CASE("the broker comes late, goes and comes back: the subprocess runs on, nothing it wrote is lost") {
+    test::PrivateBroker broker;
+    const auto url = broker.url();
+    broker.kill();
+    PrivateAgent agent(AGENT_ENTRY, url, shell_rules("i=0; while :; do i=$((i+1)); echo line $i; sleep 0.05; done"));
+    REQUIRE(logged(agent, "line 10\n"));
+    CHECK(has(agent.heartbeat(), "broker away"));
+    broker.start();
+    auto wake = *sys::Wake::open();
+    mqtt::SessionOptions options;
+    options.url = url;
+    options.client_id = "reader";
+    options.subscriptions = {{"alpha/output", 1, true}};
+    const auto reader = mqtt::Session::open(std::move(options), wake);
+    std::string heard;
+    const auto hears = [&](const std::string& part) {
+        return eventually([&] {
+            for (const auto& message : reader->drain().messages) heard += message.payload + "\n";
+            return has(heard, part);
+        }, 60s);
+    };
+    CHECK(hears("line 40\n"));
+    CHECK_FALSE(has(agent.heartbeat(), "broker away"));
+    broker.kill();
+    REQUIRE(logged(agent, "line 80\n"));
+    broker.start();
+    CHECK(hears("line 100\n"));
+    for (int i = 11; i <= 100; ++i) CHECK_MESSAGE(has("\n" + heard, "\nline " + std::to_string(i) + "\n"), i);
+    CHECK_FALSE(agent.ended());
+}
+
+TEST_CASE("a healthcheck of a living agent says ok, of a stopped one why not") {
+    auto rules = shell_rules("sleep 1000");
+    rules.health.max_age = 1s;
+    rules.health.heartbeat = 200ms;
+    PrivateAgent agent(AGENT_ENTRY, k_nowhere, rules);
+    const auto probe = [&] { return std::system((std::string(HEALTHCHECK " --run-dir ") + agent.folder() + "/run >/dev/null").c_str()); };
+    CHECK(eventually([&] { return probe() == 0; }));
+    agent.signal(SIGSTOP);
+    CHECK(eventually([&] { return probe() != 0; }));
+    agent.signal(SIGCONT);
+    CHECK(eventually([&] { return probe() == 0; }));
+}

@@ -1,0 +1,66 @@
+#include "private_agent.hpp"
+
+#include <fcntl.h>
+#include <sys/wait.h>
+
+#include <csignal>
+#include <filesystem>
+#include <stdexcept>
+
+#include "conf/agent_conf.hpp"
+#include "sys/fd.hpp"
+#include "sys/file.hpp"
+#include "sys/process.hpp"
+
+namespace sutfleet::test {
+namespace {
+
+constexpr std::size_t k_limit = 256 * 1024 * 1024;
+
+}  // namespace
+
+PrivateAgent::PrivateAgent(const std::string& program, const std::string& broker_url, const AgentRules& rules) {
+    for (const auto* sub : {"/conf/.g1", "/state", "/run"}) std::filesystem::create_directories(folder_.path() + sub);
+    std::filesystem::create_symlink(".g1", folder_.path() + "/conf/.current");
+    const AgentConf conf{*SutName::parse("alpha"), "test", broker_url, "", "b", rules};
+    for (const auto& [name, text] : {std::pair{"agent.json", encode_agent_conf(conf)}, std::pair{".credential", std::string("x")}})
+        if (!sys::write_file_atomic(folder_.path() + "/conf/.g1/" + name, text, 0600, sys::Durability::fast))
+            throw std::runtime_error("cannot write the agent's conf");
+    const sys::UniqueFd out(::open((folder_.path() + "/out").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+    const auto child = sys::spawn({{program, "--conf-dir", folder_.path() + "/conf", "--state-dir", folder_.path() + "/state",
+                                    "--run-dir", folder_.path() + "/run"},
+                                   {"PATH=/usr/bin:/bin"}, {}, -1, out.get(), -1});
+    if (!child) throw std::runtime_error(child.error().message);
+    pid_ = child->pid;
+}
+
+PrivateAgent::~PrivateAgent() {
+    if (ended()) return;
+    ::kill(pid_, SIGTERM);
+    if (!eventually([this] { return ended().has_value(); }, std::chrono::seconds{60})) {
+        ::kill(pid_, SIGKILL);
+        ::waitpid(pid_, nullptr, 0);
+    }
+}
+
+void PrivateAgent::signal(int number) const { ::kill(pid_, number); }
+
+std::optional<int> PrivateAgent::ended() {
+    int status = 0;
+    if (!code_ && ::waitpid(pid_, &status, WNOHANG) == pid_)
+        code_ = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    return code_;
+}
+
+std::string PrivateAgent::log() const { return sys::read_file(folder_.path() + "/state/log/agent.log", k_limit).value_or(""); }
+std::string PrivateAgent::out() const { return sys::read_file(folder_.path() + "/out", k_limit).value_or(""); }
+std::string PrivateAgent::heartbeat() const { return sys::read_file(folder_.path() + "/run/heartbeat", 4096).value_or(""); }
+
+AgentRules shell_rules(const std::string& script, RestartPolicy restart) {
+    AgentRules rules;
+    rules.command = Command{{"/bin/sh", "-c", script}};
+    rules.restart = restart;
+    return rules;
+}
+
+}  // namespace sutfleet::test

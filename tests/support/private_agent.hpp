@@ -1,0 +1,41 @@
+#pragma once
+// An agent-entry of the SUT alpha, as a child of the test, in folders of its own.
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+
+#include "core/sut_conf.hpp"
+#include "private_broker.hpp"
+
+namespace sutfleet::test {
+
+class PrivateAgent {
+  public:
+    /// Throws when it cannot be started. `program`: the path of agent-entry.
+    PrivateAgent(const std::string& program, const std::string& broker_url, const AgentRules& rules = {});
+    /// TERM, and waits for its end.
+    ~PrivateAgent();
+    PrivateAgent(const PrivateAgent&) = delete;
+    PrivateAgent& operator=(const PrivateAgent&) = delete;
+
+    [[nodiscard]] pid_t pid() const { return pid_; }
+    void signal(int number) const;
+    /// Its exit code, once it has ended.
+    std::optional<int> ended();
+    [[nodiscard]] std::string log() const;  ///< agent.log: the subprocess's output
+    [[nodiscard]] std::string out() const;  ///< its own stdout
+    [[nodiscard]] std::string heartbeat() const;
+    [[nodiscard]] const std::string& folder() const { return folder_.path(); }
+
+  private:
+    TempFolder folder_;
+    pid_t pid_ = -1;
+    std::optional<int> code_;
+};
+
+/// Rules with a subprocess that /bin/sh runs.
+AgentRules shell_rules(const std::string& script, RestartPolicy restart = RestartPolicy::on_failure);
+
+}  // namespace sutfleet::test
