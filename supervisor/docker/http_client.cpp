@@ -2,6 +2,8 @@
 
 #include <curl/curl.h>
 
+#include <cerrno>
+#include <cstring>
 #include <memory>
 
 namespace sutfleet::docker {
@@ -40,14 +42,16 @@ int progress(void* from, curl_off_t, curl_off_t, curl_off_t, curl_off_t) noexcep
     return 1;
 }
 
-Error explain(CURLcode code, const char* detail, const std::string& where) {
-    const std::string text = detail[0] != '\0' ? detail : curl_easy_strerror(code);
-    std::string advice;
-    if (code == CURLE_COULDNT_CONNECT && text.find("Permission denied") != std::string::npos)
-        advice = ": no rights on it; run as root or in the group of the socket";
-    else if (code == CURLE_COULDNT_CONNECT)
-        advice = ": is the container engine running?";
-    return {ErrorKind::transient, "engine at " + where + ": " + text + advice};
+Error explain(CURL* curl, CURLcode code, const char* detail, const std::string& where) {
+    std::string text = detail[0] != '\0' ? detail : curl_easy_strerror(code);
+    if (code == CURLE_COULDNT_CONNECT) {
+        long error = 0;
+        curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &error);
+        text = error == 0 ? "cannot connect" : std::strerror(static_cast<int>(error));
+        text += error == EACCES ? ": no rights on it; run as root or in the group of the socket"
+                                : ": is the container engine running?";
+    }
+    return {ErrorKind::transient, "engine at " + where + ": " + text};
 }
 
 }  // namespace
@@ -95,7 +99,7 @@ Result<HttpAnswer> HttpClient::send(const Request& request) const {
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer.body);
     const auto code = curl_easy_perform(curl);
     if (code == CURLE_WRITE_ERROR) return fail(ErrorKind::permanent, "the engine's answer is too large");
-    if (code != CURLE_OK) return fail(explain(code, detail, socket_.empty() ? base_ : socket_));
+    if (code != CURLE_OK) return fail(explain(curl, code, detail, socket_.empty() ? base_ : socket_));
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &answer.status);
     return answer;
 }
@@ -122,7 +126,7 @@ Result<void> HttpClient::stream(const std::string& path, const std::function<boo
     curl_easy_setopt(curl, CURLOPT_XFERINFODATA, &stream);
     const auto code = curl_easy_perform(curl);
     if (code == CURLE_OK || code == CURLE_WRITE_ERROR || code == CURLE_ABORTED_BY_CALLBACK) return {};
-    return fail(explain(code, detail, socket_.empty() ? base_ : socket_));
+    return fail(explain(curl, code, detail, socket_.empty() ? base_ : socket_));
 }
 
 }  // namespace sutfleet::docker
