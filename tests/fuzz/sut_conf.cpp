@@ -1,0 +1,22 @@
+// A conf is accepted whole or refused with at least one error; what an agent runs by must survive its way there.
+
+#include "conf/agent_conf.hpp"
+#include "conf/sut_conf_yaml.hpp"
+#include "fuzz.hpp"
+
+using namespace sutfleet;
+
+void fuzz(std::string_view text) {
+    static const auto name = *SutName::parse("alpha");
+    const auto conf = decode_sut_conf(name, text);
+    if (!conf) {
+        must(!conf.error().empty() && conf.error().size() <= k_conf_errors);
+        for (const auto& error : conf.error()) must(error.line > 0 && error.column > 0 && !error.message.empty());
+        return;
+    }
+    const AgentConf sent{name, "s", "mqtt://b:1", "", "0", conf->agent};
+    const auto json = encode_agent_conf(sent);
+    must(decode_agent_conf(json) == sent);
+    // No program gets to see what follows a NUL.
+    must(json.find("\\u0000") == std::string::npos);
+}
