@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/duration.hpp"
+#include "core/json_guard.hpp"
 
 namespace sutfleet::agent {
 namespace {
@@ -18,17 +19,6 @@ constexpr std::array<std::string_view, 7> k_server_keys{"job_queue", "name", "ta
                                                         "attachments_status", "exclude_agents"};
 
 Result<void> refuse(std::string message) { return fail(ErrorKind::invalid_input, std::move(message)); }
-
-/// 64 levels are more than any job needs and far from what would overflow a stack.
-bool too_deep(std::string_view text) {
-    int depth = 0;
-    for (const char c : text) {
-        if (c == '{' || c == '[') ++depth;
-        if (c == '}' || c == ']') --depth;
-        if (depth > 64) return true;
-    }
-    return false;
-}
 
 Result<std::chrono::milliseconds> duration(const std::string& key, const json& value) {
     const auto text = value.is_string() ? value.get<std::string>() : value.dump();
