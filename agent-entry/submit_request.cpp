@@ -108,6 +108,8 @@ Result<JobRequest> decode_object(std::string_view payload) {
     JobRequest job;
     for (const auto& [key, value] : object.items())
         if (auto taken = take(job, key, value); !taken) return fail(taken.error());
+    if (job.command.find('\0') != std::string::npos)  // by an escape; a program would see only what is before it
+        return fail(ErrorKind::invalid_input, "not a text: it has a NUL byte");
     job.json = object.dump();
     return job;
 }

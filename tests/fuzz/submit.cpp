@@ -9,6 +9,7 @@ using namespace sutfleet::agent;
 void fuzz(std::string_view text) {
     const auto job = decode_submit(text);
     if (!job) return must(!job.error().message.empty());
+    must(job->command.find('\0') == std::string::npos);
     const auto journalled = decode_journalled(job->json);
     must(journalled.has_value());
     must(journalled->json == job->json);

@@ -64,6 +64,11 @@ TEST_CASE("hostile: numbers that are not whole or do not fit are refused") {
     CHECK_FALSE(docker::decode_exec(R"({"Running":false,"ExitCode":1e300})"));
 }
 
+TEST_CASE("hostile: a NUL in a job's command, as an escape") {
+    CHECK_FALSE(agent::decode_submit(R"({"command":"a\u0000b"})"));
+    CHECK_FALSE(agent::decode_submit(R"({"test_data":{"test_cmds":["a\u0000b"]}})"));
+}
+
 TEST_CASE("hostile: a command for an agent is never empty") {
     AgentConf conf{*SutName::parse("alpha"), "s", "b", "", "1", {}};
     conf.rules.phases["test"] = {};
