@@ -83,6 +83,12 @@ TEST_CASE("hostile: conf with characters that no program would see as written") 
     CHECK(accepted("env: {A: \xf0\x9f\x9a\x80}"));
 }
 
+TEST_CASE("hostile: conf with many keys left out tells a limited number of errors") {
+    const auto got = decode_sut_conf(*SutName::parse("alpha"), "env: {a: b" + times(1000, ",") + "}");
+    REQUIRE_FALSE(got);
+    CHECK(got.error().size() == k_conf_errors);
+}
+
 TEST_CASE("hostile: conf with a long chain of aliases") {
     std::string conf = "labels: [&a0 []";
     for (int i = 1; conf.size() < k_conf_limit - 100; ++i)
