@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "agent.hpp"
+#include "core/json_guard.hpp"
 #include "sys/clock.hpp"
 #include "sys/log.hpp"
 
@@ -33,7 +34,7 @@ std::string argument_of(const std::string& payload) {
 }
 
 ordered_json transaction_of(const std::string& payload) {
-    if (!payload.starts_with('{')) return nullptr;
+    if (!payload.starts_with('{') || too_deep(payload)) return nullptr;
     const auto object = ordered_json::parse(payload, nullptr, false);
     return object.is_object() && object.contains("transaction") ? object["transaction"] : ordered_json(nullptr);
 }

@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "core/json_guard.hpp"
+
 namespace sutfleet::agent {
 namespace {
 
@@ -17,6 +19,11 @@ ordered_json text_or_null(const std::string& text) { return text.empty() ? order
 std::string text_of(const ordered_json& from, const char* key) {
     const auto& value = from.at(key);
     return value.is_null() ? std::string() : value.get<std::string>();
+}
+
+template <class Int>
+void take_number(const ordered_json& from, const char* key, Int& into) {
+    into = integer_of<Int>(from.at(key));
 }
 
 JobState state_of(const std::string& text) {
@@ -78,21 +85,21 @@ Result<JobRecord> decode_job_record(std::string_view text) try {
                   .content = {}, .submitted = {}, .started = {}, .finished = {}};
     from.at("sut").get_to(out.sut);
     out.state = state_of(from.at("state").get<std::string>());
-    from.at("version").get_to(out.version);
-    from.at("attempt").get_to(out.attempt);
-    from.at("position").get_to(out.position);
+    take_number(from, "version", out.version);
+    take_number(from, "attempt", out.attempt);
+    take_number(from, "position", out.position);
     out.phase = text_of(from, "phase");
     for (const auto& [name, result] : from.at("phases").items())
-        out.phases[name] = {result.at("exit").get<int>(), result.at("seconds").get<double>()};
-    if (!from.at("exit").is_null()) out.exit = from.at("exit").get<int>();
+        out.phases[name] = {integer_of<int>(result.at("exit")), result.at("seconds").get<double>()};
+    if (!from.at("exit").is_null()) out.exit = integer_of<int>(from.at("exit"));
     out.reason = text_of(from, "reason");
     from.at("command").get_to(out.command);
     out.submitted = text_of(from, "submitted");
     out.started = text_of(from, "started");
     out.finished = text_of(from, "finished");
-    from.at("log_bytes").get_to(out.log_bytes);
-    from.at("dropped").get_to(out.dropped);
-    from.at("sequence").get_to(out.sequence);
+    take_number(from, "log_bytes", out.log_bytes);
+    take_number(from, "dropped", out.dropped);
+    take_number(from, "sequence", out.sequence);
     from.at("content").get_to(out.content);
     return out;
 } catch (const std::exception& error) {

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/duration.hpp"
+#include "core/json_guard.hpp"
 
 namespace sutfleet::agent {
 namespace {
@@ -18,21 +19,6 @@ constexpr std::array<std::string_view, 7> k_server_keys{"job_queue", "name", "ta
                                                         "attachments_status", "exclude_agents"};
 
 Result<void> refuse(std::string message) { return fail(ErrorKind::invalid_input, std::move(message)); }
-
-/// 64 levels are more than any job needs and far from what would overflow a stack. Brackets in texts do not count.
-bool too_deep(std::string_view text) {
-    int depth = 0;
-    bool quoted = false;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const char c = text[i];
-        if (quoted && c == '\\') ++i;
-        else if (c == '"') quoted = !quoted;
-        else if (!quoted && (c == '{' || c == '[')) ++depth;
-        else if (!quoted && (c == '}' || c == ']')) --depth;
-        if (depth > 64) return true;
-    }
-    return false;
-}
 
 Result<std::chrono::milliseconds> duration(const std::string& key, const json& value) {
     const auto text = value.is_string() ? value.get<std::string>() : value.dump();
@@ -122,6 +108,8 @@ Result<JobRequest> decode_object(std::string_view payload) {
     JobRequest job;
     for (const auto& [key, value] : object.items())
         if (auto taken = take(job, key, value); !taken) return fail(taken.error());
+    if (job.command.find('\0') != std::string::npos)  // by an escape; a program would see only what is before it
+        return fail(ErrorKind::invalid_input, "not a text: it has a NUL byte");
     job.json = object.dump();
     return job;
 }

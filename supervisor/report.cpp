@@ -3,6 +3,8 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "core/json_guard.hpp"
+
 namespace sutfleet {
 namespace {
 
@@ -82,7 +84,7 @@ std::string encode(const Event& event) {
 }
 
 std::string encode_answer(const Result<std::string>& outcome, const std::string& request) {
-    const auto asked = ordered_json::parse(request, nullptr, false);
+    const auto asked = too_deep(request) ? ordered_json() : ordered_json::parse(request, nullptr, false);
     return dump({{"status", outcome ? "ok" : "error"},
                  {"data", outcome ? ordered_json(*outcome) : ordered_json(nullptr)},
                  {"error", outcome ? ordered_json(nullptr) : ordered_json(outcome.error().message)},

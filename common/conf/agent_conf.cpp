@@ -2,6 +2,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/json_guard.hpp"
+
 namespace sutfleet {
 namespace {
 
@@ -31,13 +33,13 @@ json optional_ms(const std::optional<milliseconds>& value) {
     return value ? json(value->count()) : json(nullptr);
 }
 
-std::optional<milliseconds> optional_ms(const json& value) {
-    if (value.is_null()) return std::nullopt;
-    return milliseconds(value.get<milliseconds::rep>());
+milliseconds ms(const json& value) {
+    return milliseconds(integer_of<milliseconds::rep>(value));
 }
 
-milliseconds ms(const json& value) {
-    return milliseconds(value.get<milliseconds::rep>());
+std::optional<milliseconds> optional_ms(const json& value) {
+    if (value.is_null()) return std::nullopt;
+    return ms(value);
 }
 
 json encode(const Timeouts& timeouts) {
@@ -86,14 +88,20 @@ json encode(const AgentRules& rules) {
             {"env", rules.env}};
 }
 
+Command decode_command(const json& from) {
+    Command out{from.get<std::vector<std::string>>()};
+    if (out.argv.empty()) throw std::invalid_argument("a command is empty");
+    return out;
+}
+
 AgentRules decode_rules(const json& from) {
     AgentRules out;
     if (const auto& command = from.at("command"); !command.is_null())
-        out.command = Command{command.get<std::vector<std::string>>()};
+        out.command = decode_command(command);
     out.restart = restart_policy(from.at("restart").get<std::string>());
     from.at("queues").get_to(out.queues);
     for (const auto& [name, argv] : from.at("phases").items())
-        out.phases[name] = Command{argv.get<std::vector<std::string>>()};
+        out.phases[name] = decode_command(argv);
     out.timeouts = decode_timeouts(from.at("timeouts"));
     out.health = decode_health(from.at("health"));
     from.at("env").get_to(out.env);

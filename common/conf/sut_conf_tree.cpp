@@ -37,6 +37,9 @@ class TreeBuilder final : public YAML::EventHandler {
     }
     void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                   const std::string& value) override {
+        // Only an escape can make one, and no program would see what follows it.
+        if (value.find('\0') != std::string::npos)
+            stop(mark, "a text with a NUL character: expected none");
         const bool plain = tag == "?" || tag.empty();
         const bool null =
             plain && (value == "~" || value == "null" || value == "Null" || value == "NULL");
@@ -77,7 +80,10 @@ class TreeBuilder final : public YAML::EventHandler {
         node->kind = kind;
         node->line = mark.line + 1;
         node->column = mark.column + 1;
-        if (anchor != 0) anchors_[anchor] = node;
+        if (anchor == 0) return node;
+        // Aliases within aliases are not limited by depth, and the nodes are destroyed recursively.
+        if (anchors_.size() >= k_anchors_limit) stop(mark, "too many anchors in one conf");
+        anchors_[anchor] = node;
         return node;
     }
 
@@ -150,13 +156,13 @@ std::size_t utf8_length(std::string_view text) {
                                : lead < 0xF5 ? 4
                                              : 0;
     if (length == 0 || length > text.size()) return 0;
-    // Overlong forms, surrogates and what is beyond Unicode: RFC 3629, section 4.
-    const auto second = length > 1 ? static_cast<unsigned char>(text[1]) : 0U;
-    if ((lead == 0xE0 && second < 0xA0) || (lead == 0xED && second > 0x9F) || (lead == 0xF0 && second < 0x90) ||
-        (lead == 0xF4 && second > 0x8F))
-        return 0;
     const auto follows = [](char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; };
-    return std::ranges::all_of(text.substr(1, length - 1), follows) ? length : 0;
+    if (!std::ranges::all_of(text.substr(1, length - 1), follows)) return 0;
+    const auto second = static_cast<unsigned char>(length > 1 ? text[1] : 0);
+    const bool overlong = (lead == 0xE0 && second < 0xA0) || (lead == 0xF0 && second < 0x90);
+    const bool surrogate = lead == 0xED && second >= 0xA0;
+    const bool beyond = lead == 0xF4 && second >= 0x90;
+    return overlong || surrogate || beyond ? 0 : length;
 }
 
 /// yaml-cpp replaces what is not UTF-8 and lets control characters pass: both mean a binary or

@@ -32,6 +32,7 @@ struct Node {
 
 inline constexpr std::size_t k_depth_limit = 16;
 inline constexpr std::size_t k_keys_limit = 1000;  ///< in one map
+inline constexpr std::size_t k_anchors_limit = 1000;
 
 /// @return the root, or every error found until the text could not be followed any more.
 tl::expected<NodePtr, std::vector<ConfError>> parse_tree(std::string_view text);

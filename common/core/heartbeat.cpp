@@ -1,6 +1,7 @@
 #include "core/heartbeat.hpp"
 
 #include <charconv>
+#include <limits>
 
 namespace sutfleet {
 namespace {
@@ -26,6 +27,13 @@ bool take_number(std::string_view& text, std::string_view key, std::int64_t& int
     if (!value) return false;
     const auto [end, error] = std::from_chars(value->data(), value->data() + value->size(), into);
     return error == std::errc{} && end == value->data() + value->size();
+}
+
+/// Limited instead of overflowing: the numbers come from a file.
+std::int64_t age(std::int64_t now, std::int64_t then) {
+    std::int64_t out = 0;
+    if (!__builtin_sub_overflow(now, then, &out)) return out;
+    return then < 0 ? std::numeric_limits<std::int64_t>::max() : std::numeric_limits<std::int64_t>::min();
 }
 
 std::string seconds(std::int64_t ns) { return std::to_string(ns / 1'000'000'000) + " s"; }
@@ -77,9 +85,9 @@ std::optional<Heartbeat> decode_heartbeat(std::string_view text) {
 }
 
 HealthVerdict judge(const Heartbeat& beat, std::int64_t now_ns) {
-    const auto stale = [&](std::int64_t then) { return now_ns - then > beat.max_age_ns; };
+    const auto stale = [&](std::int64_t then) { return age(now_ns, then) > beat.max_age_ns; };
     const auto says = [&](std::string_view what, std::int64_t then) {
-        return HealthVerdict{Health::unhealthy, std::string(what) + " for " + seconds(now_ns - then) +
+        return HealthVerdict{Health::unhealthy, std::string(what) + " for " + seconds(age(now_ns, then)) +
                                                     ", allowed are " + seconds(beat.max_age_ns)};
     };
     if (stale(beat.written_ns)) return says("no heartbeat", beat.written_ns);

@@ -4,6 +4,8 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "core/json_guard.hpp"
+
 namespace sutfleet::docker {
 namespace {
 
@@ -31,6 +33,12 @@ auto guarded(std::string_view text, std::string_view what, Decode decode) -> Res
 std::string text_at(const json& object, const char* key) {
     const auto found = object.find(key);
     return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+int int_at(const json& object, const char* key, int otherwise) {
+    if (!object.is_object()) throw std::invalid_argument("expected an object");
+    const auto found = object.find(key);
+    return found == object.end() ? otherwise : integer_of<int>(*found);
 }
 
 ContainerStatus status_of(const std::string& text) {
@@ -155,7 +163,7 @@ Result<FoundContainer> decode_container(std::string_view text) {
         const auto& state = from.at("State");
         out.status = status_of(text_at(state, "Status"));
         if (out.status == ContainerStatus::exited || out.status == ContainerStatus::dead)
-            out.exit_code = state.value("ExitCode", -1);
+            out.exit_code = int_at(state, "ExitCode", -1);
         out.oom_killed = state.value("OOMKilled", false);
         out.started_at = text_at(state, "StartedAt");
         take_health(out, state);
@@ -169,7 +177,7 @@ std::string text_member(std::string_view text, std::string_view key) {
 }
 
 Result<int> decode_cpus(std::string_view text) {
-    return guarded(text, "info", [](const json& from) { return from.value("NCPU", 1); });
+    return guarded(text, "info", [](const json& from) { return int_at(from, "NCPU", 1); });
 }
 
 Result<std::string> decode_image_user(std::string_view text) {
@@ -183,7 +191,7 @@ Result<ExecState> decode_exec(std::string_view text) {
     return guarded(text, "exec", [](const json& from) {
         ExecState out;
         out.running = from.value("Running", true);
-        if (const auto code = from.find("ExitCode"); code != from.end() && code->is_number()) out.exit_code = code->get<int>();
+        if (const auto code = from.find("ExitCode"); code != from.end() && code->is_number()) out.exit_code = integer_of<int>(*code);
         return out;
     });
 }

@@ -1,13 +1,15 @@
+// What is accepted keeps the promises of its types and survives another trip.
+
 #include "conf/agent_conf.hpp"
+
 #include "fuzz.hpp"
 
 using namespace sutfleet;
 
-int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-    const auto conf = decode_agent_conf(as_text(data, size));
-    if (!conf) return 0;
-    const auto again = decode_agent_conf(encode_agent_conf(*conf));
-    must(again.has_value());
-    must(*again == *conf);
-    return 0;
+void fuzz(std::string_view text) {
+    const auto conf = decode_agent_conf(text);
+    if (!conf) return must(!conf.error().message.empty());
+    must(decode_agent_conf(encode_agent_conf(*conf)) == *conf);
+    must(!conf->rules.command || !conf->rules.command->argv.empty());
+    for (const auto& [phase, command] : conf->rules.phases) must(!command.argv.empty());
 }
