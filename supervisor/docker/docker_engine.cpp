@@ -247,7 +247,7 @@ Result<void> DockerEngine::deliver(std::string_view image, const std::map<std::s
     const auto id = text_member(*made, "Id");
     // One call for all volumes: the engine starts a process for each.
     const auto put = call({"PUT", "/containers/" + id + "/archive?path=%2F", *std::move(tar), "application/x-tar", 120s});
-    const auto removed = remove(id);
+    auto removed = remove(id);
     if (!put) return fail(put.error());
     return removed;
 }

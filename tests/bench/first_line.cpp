@@ -122,8 +122,8 @@ int main(int argc, char** argv) try {
     options.subscriptions = {{k_ping, 1, false}, {topics.of(*sut, k_output), 1, false}, {topics.of(*sut, k_submit_status), 1, false}};
     Bench bench{Client(std::move(options)), topics, *sut};
     std::vector<double> ours, floor;
-    const int count = std::atoi(argv[5]);
-    for (int i = -10; i < count; ++i) {  // ten to warm up
+    const auto count = std::strtol(argv[5], nullptr, 10);
+    for (int i = -10; i < static_cast<int>(count); ++i) {  // ten to warm up
         ::poll(nullptr, 0, 10);          // both start from rest
         const double bare = bench.round_trip() + spawn_and_read_line();
         const double line = bench.first_line(i);
@@ -133,7 +133,7 @@ int main(int argc, char** argv) try {
     }
     const auto nagle = std::ranges::count_if(ours, [](double ms) { return ms >= 38 && ms <= 50; });
     std::printf("submit to first line, ms      p50 %6.2f  p99 %6.2f   (%d, QoS 1; %ld between 38 and 50 ms)\n", at(ours, 0.5),
-                at(ours, 0.99), count, static_cast<long>(nagle));
+                at(ours, 0.99), static_cast<int>(count), static_cast<long>(nagle));
     std::printf("round trip + spawn, ms        p50 %6.2f  p99 %6.2f\n", at(floor, 0.5), at(floor, 0.99));
     std::printf("ratio of the p50              %6.2f       aim: at most 2\n", at(ours, 0.5) / at(floor, 0.5));
     return 0;

@@ -37,7 +37,7 @@ double median(std::vector<double>& samples) {
 }  // namespace
 
 int main(int argc, char** argv) {
-    const int count = argc < 4 ? 0 : std::atoi(argv[1]);
+    const auto count = argc < 4 ? 0 : static_cast<int>(std::strtol(argv[1], nullptr, 10));
     if (count < 1) return std::fputs("usage: probe_cost COUNT PROGRAM_A PROGRAM_B [ARGUMENT_OF_B...]\n", stderr), 2;
     std::vector<double> a, b;
     char* const first[] = {argv[2], nullptr};

@@ -36,8 +36,8 @@ TEST_CASE("hostile: a heartbeat with extreme times is stale, not an overflow") {
 TEST_CASE("hostile: brackets within a text are no nesting, and hide none") {
     const auto job = agent::decode_submit(times(100, "["));
     REQUIRE(job);
-    REQUIRE(agent::decode_journalled(job->json));
-    CHECK(agent::decode_journalled(job->json)->command == job->command);
+    REQUIRE(agent::decode_submit(job->json));
+    CHECK(agent::decode_submit(job->json)->command == job->command);
     const auto hidden = "{\"command\":\"" + times(80'000, "]") + "\",\"context\":" + times(80'000, "[") + times(80'000, "]") + "}";
     CHECK_FALSE(agent::decode_submit(hidden));
     CHECK_FALSE(too_deep(R"(["\"[", ")" + times(100, "[") + R"(\\"])"));

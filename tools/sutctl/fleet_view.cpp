@@ -31,7 +31,7 @@ Tone tone_of(std::string_view health) {
                                                                             : Tone::plain;
 }
 
-std::string or_dash(std::string text) {
+std::string or_dash(const std::string& text) {
     return text.empty() ? "-" : printable(text);
 }
 

@@ -20,6 +20,7 @@ using nlohmann::json;
 Outcome<> look_once(const Context& context, const std::vector<std::string>& filters,
                     const std::function<void(const mqtt::Message&)>& hear) {
     std::vector<mqtt::Subscription> subscriptions;
+    subscriptions.reserve(filters.size());
     for (const auto& filter : filters) subscriptions.push_back({filter, 1, true});
     auto link = Link::open(context.connection, std::move(subscriptions), context.signals);
     if (!link) return tl::make_unexpected(link.error());
