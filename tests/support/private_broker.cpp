@@ -80,9 +80,13 @@ void PrivateBroker::start() {
     if (!eventually([this] { return answers(port_); })) throw std::runtime_error("the private broker does not answer");
 }
 
-void PrivateBroker::kill() {
+void PrivateBroker::kill() { end(SIGKILL); }
+
+void PrivateBroker::stop() { end(SIGTERM); }
+
+void PrivateBroker::end(int signal) {
     if (pid_ <= 0) return;
-    ::kill(pid_, SIGKILL);
+    ::kill(pid_, signal);
     ::waitpid(pid_, nullptr, 0);
     pid_ = -1;
 }

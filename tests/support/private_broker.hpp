@@ -32,10 +32,12 @@ class PrivateBroker {
 
     [[nodiscard]] std::string url() const { return "mqtt://127.0.0.1:" + std::to_string(port_); }
     [[nodiscard]] int port() const { return port_; }
-    void kill();   ///< -9
+    void kill();   ///< -9: what came since its last save is lost
+    void stop();   ///< by TERM: it saves its sessions
     void start();  ///< on the same port, and waits until it answers
 
   private:
+    void end(int signal);
     TempFolder folder_;
     int port_ = 0;
     pid_t pid_ = -1;
