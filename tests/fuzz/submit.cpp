@@ -1,4 +1,4 @@
-// An accepted job must be readable from its journal: otherwise it is acknowledged and can never run.
+// What the commands find of an accepted job as JSON is the same job.
 
 #include "submit_request.hpp"
 
@@ -10,11 +10,12 @@ void fuzz(std::string_view text) {
     const auto job = decode_submit(text);
     if (!job) return must(!job.error().message.empty());
     must(job->command.find('\0') == std::string::npos);
-    const auto journalled = decode_journalled(job->json);
-    must(journalled.has_value());
-    must(journalled->json == job->json);
-    // A plain text may have bytes that are not UTF-8; the journal replaces those.
-    if (text.front() == '{') must(*journalled == *job);
+    if (job->json.size() <= k_submit_limit) {
+        const auto same = decode_submit(job->json);
+        must(same.has_value() && same->json == job->json);
+        // A plain text may have bytes that are not UTF-8; JSON has others in their place.
+        if (text.front() == '{') must(*same == *job);
+    }
     if (job->id) must(sutfleet::JobId::parse(job->id->str()) == *job->id);
     for (const auto& [name, value] : job->env) must(!name.empty() && name.find('=') == std::string::npos);
 }

@@ -61,7 +61,11 @@ Outcome<int> tell(const Context& context, const json& answer, const std::string&
         if (context.options.json) return k_refused;
         return tl::make_unexpected(Failure{k_refused, printable(text_of(answer, "error"))});
     }
-    if (!context.options.json) context.screen.line(text_of(answer, "data"));
+    if (!context.options.json) {
+        auto text = text_of(answer, "data");
+        while (text.ends_with('\n')) text.pop_back();  // a plan is whole lines
+        context.screen.line(text);
+    }
     return k_ok;
 }
 
