@@ -2,7 +2,7 @@
 // Brings the stack up the way a user does, by compose, and looks at what is there.
 const test = require('node:test');
 const assert = require('node:assert');
-const { run, docker, inspect, container, byRole, until, Explorer, secret, port } = require('./support.js');
+const { stack, run, docker, inspect, container, byRole, until, Explorer, secret, port } = require('./support.js');
 
 test('compose brings up broker, supervisor and one agent per conf, all ok', async () => {
   run('docker-compose', 'up', '-d', '--no-build');
@@ -22,6 +22,12 @@ test('the compose file is right for docker-compose, with the profile portainer t
   assert.match(text, /portainer\/portainer-ce/);
   for (const role of ['broker', 'supervisor'])
     assert.equal(JSON.parse(docker('inspect', byRole(role)))[0].HostConfig.RestartPolicy.Name, 'always');
+});
+
+test('the engine tells Portainer what it shows: agents inside the stack, with their health', () => {
+  const names = docker('ps', '--filter', `label=com.docker.compose.project=${stack}`, '--format', '{{.Names}} {{.Status}}').split('\n');
+  for (const sut of ['alpha', 'bravo', 'charlie']) assert.ok(names.some((line) => line.startsWith(`${container(sut)} `) && line.includes('(healthy)')), names.join('; '));
+  assert.equal(inspect(container('alpha')).Config.Labels['com.docker.compose.service'], 'alpha');
 });
 
 test('an agent is locked down and has what it needs', () => {

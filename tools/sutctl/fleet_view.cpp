@@ -105,7 +105,7 @@ std::vector<Cell> FleetView::row(const std::string& name, const Sut& sut) {
     const bool broken = wanted == "error" || !text_at(report, {"conf", "error"}).empty();
     return {{name, Tone::plain},
             {or_dash(health), tone_of(health)},
-            {or_dash(std::move(state)), Tone::plain},
+            {or_dash(state), Tone::plain},
             {or_dash(text_at(jobs, {"running"})), Tone::plain},
             {std::to_string(queued), queued == 0 ? Tone::dim : Tone::plain},
             {or_dash(container_text(report)), Tone::plain},
