@@ -14,6 +14,7 @@
 #include "sys/file.hpp"
 #include "sys/log.hpp"
 #include "sys/memory.hpp"
+#include "sys/process_table.hpp"
 
 namespace sutfleet::agent {
 namespace {
@@ -117,6 +118,8 @@ Result<void> Agent::connect() {
 int Agent::run() {
     sys::release_start_pages();
     sys::log(sys::Level::info, "sut=" + conf_.sut.str() + " boot=" + boot_ + " started");
+    // In a container they died with the agent's earlier life.
+    for (const auto& lost : cleanups_) sys::kill_all_with(marker_of(lost));
     while (!stopped()) {
         turn(sys::steady_now());
         if (!stopped()) wait();

@@ -50,6 +50,8 @@ class Agent {
     Agent(Folders folders, Deps deps, sys::Wake wake);
     Result<void> connect();
 
+    /// What every process of the job inherits.
+    static std::string marker_of(const JobRecord& record) { return "SUTFLEET_JOB_ID=" + record.id.str(); }
     /// A child that runs or whose output is still being read.
     struct Running {
         pid_t pid = -1;
@@ -66,6 +68,8 @@ class Agent {
         std::optional<Running> child;
         std::uint64_t log_seen = 0;
         bool only_cleanup = false;
+        long memory_kills = 0;  ///< of the control group, when the phase started
+        [[nodiscard]] std::string marker() const { return marker_of(record); }
     };
 
     // agent.cpp: the loop
@@ -93,6 +97,7 @@ class Agent {
     void prepare_for_next_job();
     void begin_job(JobRecord record, bool only_cleanup, SteadyTime now);
     void apply(const std::vector<JobEffect>& effects, SteadyTime now);
+    void signal_job(int signal);
     void spawn_phase(const SpawnPhase& step, SteadyTime now);
     void phase_ended(int code, SteadyTime now);
     void finish_job(const FinishJob& finish);

@@ -62,10 +62,10 @@ void JobRun::settle(End end) {
     if (!end_) end_ = std::move(end);
 }
 
-std::vector<JobEffect> JobRun::exited(int code, SteadyTime now) {
+std::vector<JobEffect> JobRun::exited(int code, SteadyTime now, bool out_of_memory) {
     if (code == k_needs_person) needs_person_ = true;
     if (!interrupted_ && code != 0)
-        settle({JobState::failed, phase_ + " ended with " + std::to_string(code), code});
+        settle({JobState::failed, phase_ + (out_of_memory ? ": out of memory" : " ended with " + std::to_string(code)), code});
     interrupted_ = false;
     return next(now);
 }

@@ -44,7 +44,7 @@ class JobRun {
 
     [[nodiscard]] std::vector<JobEffect> start(SteadyTime now);
     /// The phase's process ended, or could not be started.
-    [[nodiscard]] std::vector<JobEffect> exited(int code, SteadyTime now);
+    [[nodiscard]] std::vector<JobEffect> exited(int code, SteadyTime now, bool out_of_memory = false);
     [[nodiscard]] std::vector<JobEffect> cancel(std::string why, SteadyTime now);
     /// The agent stops: no cleanup now, it runs at the next start.
     [[nodiscard]] std::vector<JobEffect> abandon(SteadyTime now);

@@ -6,6 +6,7 @@
 #include "sys/clock.hpp"
 #include "sys/file.hpp"
 #include "sys/log.hpp"
+#include "sys/process_table.hpp"
 
 namespace sutfleet::agent {
 
@@ -77,10 +78,15 @@ void Agent::apply(const std::vector<JobEffect>& effects, SteadyTime now) {
     for (const auto& effect : effects) {
         if (!current_) return;
         if (const auto* spawn = std::get_if<SpawnPhase>(&effect)) spawn_phase(*spawn, now);
-        if (const auto* signal = std::get_if<SignalPhase>(&effect); signal != nullptr && current_->child)
-            sys::signal_group(current_->child->pid, signal->signal);
+        if (const auto* signal = std::get_if<SignalPhase>(&effect)) signal_job(signal->signal);
         if (const auto* finish = std::get_if<FinishJob>(&effect)) finish_job(*finish);
     }
+}
+
+/// All that the job started, also what left its process group.
+void Agent::signal_job(int signal) {
+    if (current_->child) sys::signal_group(current_->child->pid, signal);
+    for (const auto pid : sys::processes_with(current_->marker())) ::kill(pid, signal);
 }
 
 void Agent::spawn_phase(const SpawnPhase& step, SteadyTime now) {
@@ -95,6 +101,7 @@ void Agent::spawn_phase(const SpawnPhase& step, SteadyTime now) {
     auto child = start(step.command, current_->log, folder, extra);
     if (child) {
         current_->child = *child;
+        current_->memory_kills = sys::out_of_memory_kills();
         return;
     }
     const auto note = "sutfleet: " + step.phase + " cannot be started: " + child.error().message + "\n";
@@ -105,12 +112,15 @@ void Agent::spawn_phase(const SpawnPhase& step, SteadyTime now) {
 void Agent::phase_ended(int code, SteadyTime now) {
     const auto seconds = current_->run.phase_seconds(now);
     current_->record.phases[current_->run.phase()] = {code, static_cast<double>(static_cast<long>(seconds * 1000)) / 1000};
-    apply(current_->run.exited(code, now), now);
+    const bool out_of_memory = code == 128 + SIGKILL && sys::out_of_memory_kills() > current_->memory_kills;
+    apply(current_->run.exited(code, now, out_of_memory), now);
 }
 
 void Agent::finish_job(const FinishJob& finish) {
     auto& record = current_->record;
     record.phase.clear();
+    if (const auto killed = sys::kill_all_with(current_->marker()); killed > 0)
+        sys::log(sys::Level::info, "job=" + record.id.str() + " left " + std::to_string(killed) + " processes behind: killed");
     if (finish.needs_person) maintenance_ = "job " + record.id.str() + " ended with 46: the device needs a person";
     if (current_->only_cleanup) {
         if (finish.state != JobState::succeeded)

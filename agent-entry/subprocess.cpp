@@ -6,6 +6,7 @@
 #include "agent.hpp"
 #include "sys/clock.hpp"
 #include "sys/log.hpp"
+#include "sys/process_table.hpp"
 
 extern "C" char** environ;
 
@@ -45,6 +46,7 @@ Result<Agent::Running> Agent::start(const Command& command, const std::shared_pt
         pump_->finish(source->first);
         return fail(child.error());
     }
+    sys::offer_to_oom_killer(child->pid);
     return Running{child->pid, source->first, {}};
 }
 

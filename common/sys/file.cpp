@@ -68,6 +68,12 @@ Result<void> write_all(int fd, std::string_view content) {
     return {};
 }
 
+Result<void> write_existing(const std::string& path, std::string_view content) {
+    UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+    if (!fd) return fail(errno_error(path, errno));
+    return write_all(fd.get(), content);
+}
+
 Result<void> sync_folder(const std::string& path) {
     UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!fd || ::fsync(fd.get()) != 0) return fail(errno_error(path, errno));

@@ -19,19 +19,31 @@ constexpr std::size_t k_limit = 256 * 1024 * 1024;
 
 }  // namespace
 
-PrivateAgent::PrivateAgent(const std::string& program, const std::string& broker_url, const AgentRules& rules) {
+PrivateAgent::PrivateAgent(const std::string& program, const std::string& broker_url, const AgentRules& rules)
+    : program_(program) {
     for (const auto* sub : {"/conf/.g1", "/state", "/run"}) std::filesystem::create_directories(folder_.path() + sub);
     std::filesystem::create_symlink(".g1", folder_.path() + "/conf/.current");
     const AgentConf conf{*SutName::parse("alpha"), "test", broker_url, "", "b", rules};
     for (const auto& [name, text] : {std::pair{"agent.json", encode_agent_conf(conf)}, std::pair{".credential", std::string("x")}})
         if (!sys::write_file_atomic(folder_.path() + "/conf/.g1/" + name, text, 0600, sys::Durability::fast))
             throw std::runtime_error("cannot write the agent's conf");
+    start();
+}
+
+void PrivateAgent::start() {
     const sys::UniqueFd out(::open((folder_.path() + "/out").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
-    const auto child = sys::spawn({{program, "--conf-dir", folder_.path() + "/conf", "--state-dir", folder_.path() + "/state",
+    const auto child = sys::spawn({{program_, "--conf-dir", folder_.path() + "/conf", "--state-dir", folder_.path() + "/state",
                                     "--run-dir", folder_.path() + "/run"},
                                    {"PATH=/usr/bin:/bin"}, {}, -1, out.get(), -1});
     if (!child) throw std::runtime_error(child.error().message);
     pid_ = child->pid;
+    code_.reset();
+}
+
+void PrivateAgent::restart(int number) {
+    signal(number);
+    if (!eventually([this] { return ended().has_value(); }, std::chrono::seconds{60})) throw std::runtime_error("the agent does not end");
+    start();
 }
 
 PrivateAgent::~PrivateAgent() {

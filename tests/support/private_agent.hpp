@@ -22,6 +22,8 @@ class PrivateAgent {
 
     [[nodiscard]] pid_t pid() const { return pid_; }
     void signal(int number) const;
+    /// Ends it by `signal`, and starts it again in the same folders.
+    void restart(int signal);
     /// Its exit code, once it has ended.
     std::optional<int> ended();
     [[nodiscard]] std::string log() const;  ///< agent.log: the subprocess's output
@@ -30,6 +32,8 @@ class PrivateAgent {
     [[nodiscard]] const std::string& folder() const { return folder_.path(); }
 
   private:
+    void start();
+    const std::string program_;
     TempFolder folder_;
     pid_t pid_ = -1;
     std::optional<int> code_;

@@ -1,0 +1,56 @@
+#include "lab.hpp"
+
+#include <stdexcept>
+
+namespace sutfleet::test {
+
+Lab::Lab(const std::string& agent_program, AgentRules rules) : wake_(*sys::Wake::open()) {
+    mqtt::SessionOptions options;
+    options.url = broker.url();
+    options.client_id = "lab";
+    options.subscriptions = {{"alpha/#", 1, true}};
+    session_ = mqtt::Session::open(std::move(options), wake_);
+    agent = std::make_unique<PrivateAgent>(agent_program, broker.url(), rules);
+    if (!says("submit_status", "ready")) throw std::runtime_error("the agent is not ready");
+}
+
+void Lab::publish(const std::string& topic, const std::string& payload) {
+    mqtt::Publication publication;
+    publication.topic = topic;
+    publication.payload = payload;
+    if (!eventually([&] { return session_->publish(publication).has_value(); })) throw std::runtime_error("no broker");
+}
+
+void Lab::hear() {
+    for (auto& message : session_->drain().messages) heard_[message.topic].push_back(std::move(message.payload));
+}
+
+std::string Lab::get(const std::string& level) {
+    hear();
+    const auto& got = heard_["alpha/" + level];
+    return got.empty() ? std::string() : got.back();
+}
+
+bool Lab::says(const std::string& level, const std::string& text) {
+    return eventually([&] { return get(level).find(text) != std::string::npos; }, std::chrono::seconds{60});
+}
+
+std::vector<std::string> Lab::all(const std::string& level) {
+    hear();
+    return heard_["alpha/" + level];
+}
+
+std::string Lab::run(const std::string& id, const std::string& object) {
+    submit(object);
+    eventually([&] { return is_final(get("job/" + id)); }, std::chrono::seconds{60});
+    return get("job/" + id);
+}
+
+void Lab::restart_agent(int signal) { agent->restart(signal); }
+
+bool is_final(const std::string& record) {
+    return record.find("\"state\":") != std::string::npos && record.find("\"QUEUED\"") == std::string::npos &&
+           record.find("\"RUNNING\"") == std::string::npos;
+}
+
+}  // namespace sutfleet::test
