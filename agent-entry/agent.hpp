@@ -63,6 +63,7 @@ class Agent {
         JobRecord record;
         JobRun run;
         std::map<std::string, std::string> env;  ///< of the job's own
+        RetryRule retries;
         std::shared_ptr<LogFile> log;
         OutputFeed feed;
         std::optional<Running> child;

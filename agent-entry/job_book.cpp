@@ -11,6 +11,7 @@
 #include <random>
 #include <utility>
 
+#include "job_run.hpp"
 #include "sys/clock.hpp"
 #include "sys/file.hpp"
 #include "sys/log.hpp"
@@ -47,6 +48,11 @@ Result<void> write_text(const std::string& path, std::string_view text) {
 
 bool by_sequence(const JobRecord& a, const JobRecord& b) { return a.sequence < b.sequence; }
 
+/// The order in which jobs start.
+bool sooner(const JobRecord& a, const JobRecord& b) {
+    return a.priority != b.priority ? a.priority > b.priority : a.sequence < b.sequence;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<JobBook>> JobBook::open(const std::string& state_folder, const SutName& sut, WallTime now) {
@@ -64,7 +70,7 @@ Result<void> JobBook::load(WallTime now) {
     if (!journal) return fail(journal.error());
     journal_ = *std::move(journal);
     std::ranges::sort(done_, [](const auto& a, const auto& b) { return by_sequence(b, a); });
-    lose_running(format_rfc3339(now));
+    lose_running(now);
     compact(now);
     return {};
 }
@@ -99,14 +105,20 @@ void JobBook::remember(const JobRecord& record) {
 }
 
 /// What ran when the agent's earlier life ended.
-void JobBook::lose_running(const std::string& now) {
+void JobBook::lose_running(WallTime now) {
     std::vector<JobRecord> running;
     for (const auto& [id, record] : live_)
         if (record.state == JobState::running) running.push_back(record);
     for (auto& record : running) {
-        record.state = JobState::lost;
-        record.reason = "the agent ended while the job ran";
-        record.finished = now;
+        const auto request = read_request(record.id);
+        const FinishJob lost{JobState::lost, "the agent ended while the job ran", {}};
+        if (request && tries_again(request->retries, lost, record.attempt)) {
+            queue_again(record, request->retries, lost, now);
+        } else {
+            record.state = lost.state;
+            record.reason = lost.reason;
+            record.finished = format_rfc3339(now);
+        }
         if (const auto written = write(record); !written) sys::log(sys::Level::error, written.error().message);
         lost_.push_back(*look_up(record.id));
     }
@@ -194,11 +206,18 @@ JobBook::Answer JobBook::decide(std::string_view payload, bool retained, WallTim
 }
 
 Result<JobRecord> JobBook::journal(const JobRequest& request, std::string_view payload, const JobId& id, WallTime now) {
-    JobRecord record{.id = id, .sut = sut_.str(), .sequence = sequence_ + 1, .position = waiting() + 1, .phase = {},
-                     .phases = {}, .exit = {}, .reason = {}, .command = shown_command(request.command),
-                     .content = content_digest(request.json), .submitted = format_rfc3339(now), .started = {},
-                     .finished = {}};
-    const bool starts = idle_ && record.position == 1;
+    JobRecord record{.id = id};
+    record.sut = sut_.str();
+    record.sequence = sequence_ + 1;
+    record.priority = request.priority;
+    record.command = shown_command(request.command);
+    record.content = content_digest(request.json);
+    record.submitted = format_rfc3339(now);
+    if (request.expires) record.expires = format_rfc3339(now + *request.expires);
+    record.position = 1 + static_cast<std::size_t>(std::ranges::count_if(live_, [&](const auto& other) {
+        return other.second.state == JobState::queued && sooner(other.second, record);
+    }));
+    const bool starts = idle_ && waiting() == 0;
     if (starts) {
         record.state = JobState::running;
         record.position = 0;
@@ -260,14 +279,30 @@ std::vector<JobRecord> JobBook::queued() const {
     std::vector<JobRecord> out;
     for (const auto& [id, record] : live_)
         if (record.state == JobState::queued) out.push_back(record);
-    std::ranges::sort(out, by_sequence);
+    std::ranges::sort(out, sooner);
     return out;
 }
 
-std::optional<JobRecord> JobBook::next() const {
-    auto waiting_jobs = queued();
-    if (waiting_jobs.empty()) return std::nullopt;
-    return std::move(waiting_jobs.front());
+std::optional<JobRecord> JobBook::next(WallTime now) const {
+    const auto text = format_rfc3339(now);
+    for (auto& record : queued())
+        if (record.not_before <= text) return std::move(record);
+    return std::nullopt;
+}
+
+void JobBook::expire(std::optional<std::chrono::milliseconds> longest_wait, WallTime now) {
+    const auto text = format_rfc3339(now);
+    const auto oldest = longest_wait ? format_rfc3339(now - *longest_wait) : std::string();
+    for (auto& record : queued()) {
+        // A job that has run before waits for its next attempt: that is no wait for its first.
+        const bool expired = !record.expires.empty() && record.expires <= text;
+        const bool waited = record.attempt == 1 && record.submitted < oldest;
+        if (!expired && !waited) continue;
+        record.state = JobState::expired;
+        record.reason = expired ? "not started until " + record.expires : "waited longer than timeouts.queue";
+        record.finished = text;
+        if (const auto updated = update(std::move(record)); !updated) sys::log(sys::Level::error, updated.error().message);
+    }
 }
 
 std::vector<JobRecord> JobBook::done() const {
@@ -294,6 +329,10 @@ Result<JobRecord> JobBook::write(JobRecord record) {
 
 Result<JobRequest> JobBook::request(const JobId& id) const {
     const std::scoped_lock lock(mutex_);
+    return read_request(id);
+}
+
+Result<JobRequest> JobBook::read_request(const JobId& id) const {
     if (newest_ && newest_->first == id) return newest_->second;
     const auto known = known_.find(id);
     if (known == known_.end()) return fail(ErrorKind::not_found, "no such job");

@@ -46,7 +46,9 @@ class JobBook {
 
     [[nodiscard]] std::optional<JobRecord> find(const JobId& id) const;
     /// The next job in order; it stays queued until `update` says that it runs.
-    [[nodiscard]] std::optional<JobRecord> next() const;
+    [[nodiscard]] std::optional<JobRecord> next(WallTime now) const;
+    /// Ends the jobs that have waited longer than they or `longest_wait` allow.
+    void expire(std::optional<std::chrono::milliseconds> longest_wait, WallTime now);
     [[nodiscard]] std::vector<JobRecord> queued() const;
     /// The newest terminal records, newest first, at most k_shown_jobs.
     [[nodiscard]] std::vector<JobRecord> done() const;
@@ -82,10 +84,11 @@ class JobBook {
     Result<JobRecord> journal(const JobRequest& request, std::string_view payload, const JobId& id, WallTime now);
     Result<void> load(WallTime now);
     void replay(std::uint64_t offset, const JournalEntry& entry);
-    void lose_running(const std::string& now);
+    void lose_running(WallTime now);
     void compact(WallTime now);
     Result<JobRecord> write(JobRecord record);
     void remember(const JobRecord& record);
+    [[nodiscard]] Result<JobRequest> read_request(const JobId& id) const;
     [[nodiscard]] std::optional<JobRecord> look_up(const JobId& id) const;
     JobId make_id(WallTime now);
     [[nodiscard]] std::size_t waiting() const;

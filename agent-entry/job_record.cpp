@@ -56,7 +56,7 @@ std::string encode_job_record(const JobRecord& record) {
     ordered_json phases = ordered_json::object();
     for (const auto& [name, result] : record.phases)
         phases[name] = {{"exit", result.exit}, {"seconds", result.seconds}};
-    const ordered_json out{{"id", record.id.str()},
+    ordered_json out{{"id", record.id.str()},
                            {"sut", record.sut},
                            {"state", to_string(record.state)},
                            {"version", record.version},
@@ -73,7 +73,11 @@ std::string encode_job_record(const JobRecord& record) {
                            {"log_bytes", record.log_bytes},
                            {"dropped", record.dropped},
                            {"sequence", record.sequence},
-                           {"content", record.content}};
+                           {"content", record.content},
+                           {"priority", record.priority}};
+    if (!record.expires.empty()) out["expires"] = record.expires;
+    if (!record.not_before.empty()) out["not_before"] = record.not_before;
+    if (record.estimate) out["estimate"] = *record.estimate;
     return out.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
@@ -81,8 +85,7 @@ Result<JobRecord> decode_job_record(std::string_view text) try {
     const auto from = ordered_json::parse(text);
     auto id = JobId::parse(from.at("id").get<std::string>());
     if (!id) return fail(id.error());
-    JobRecord out{.id = *std::move(id), .sut = {}, .phase = {}, .phases = {}, .exit = {}, .reason = {}, .command = {},
-                  .content = {}, .submitted = {}, .started = {}, .finished = {}};
+    JobRecord out{.id = *std::move(id)};
     from.at("sut").get_to(out.sut);
     out.state = state_of(from.at("state").get<std::string>());
     take_number(from, "version", out.version);
@@ -101,6 +104,9 @@ Result<JobRecord> decode_job_record(std::string_view text) try {
     take_number(from, "dropped", out.dropped);
     take_number(from, "sequence", out.sequence);
     from.at("content").get_to(out.content);
+    if (from.contains("priority")) out.priority = integer_of<int>(from.at("priority"));
+    if (from.contains("expires")) out.expires = text_of(from, "expires");
+    if (from.contains("not_before")) out.not_before = text_of(from, "not_before");
     return out;
 } catch (const std::exception& error) {
     return fail(ErrorKind::invalid_input, std::string("job record: ") + error.what());

@@ -27,19 +27,23 @@ struct PhaseResult {
 
 struct JobRecord {
     JobId id;
-    std::string sut;
+    std::string sut{};
     JobState state = JobState::queued;
     std::uint64_t version = 1;   ///< grows with each change
     std::uint64_t sequence = 0;  ///< order of acceptance
     unsigned attempt = 1;
+    int priority = 0;          ///< the higher the sooner
+    std::string expires{};       ///< when it expires in the queue, RFC 3339; empty: never
+    std::string not_before{};    ///< of another attempt, RFC 3339; empty: at once
+    std::optional<double> estimate{};  ///< seconds until it starts, by the last run times; shown, not journalled
     std::size_t position = 0;  ///< in the queue; 0 when it does not wait
-    std::string phase;         ///< the one that runs
-    std::map<std::string, PhaseResult> phases;
-    std::optional<int> exit;
-    std::string reason;
-    std::string command;  ///< the first line, cut to k_command_shown bytes
-    std::string content;  ///< a digest of what was asked for: the same id with another one is refused
-    std::string submitted, started, finished;  ///< RFC 3339; empty: not yet
+    std::string phase{};         ///< the one that runs
+    std::map<std::string, PhaseResult> phases{};
+    std::optional<int> exit{};
+    std::string reason{};
+    std::string command{};  ///< the first line, cut to k_command_shown bytes
+    std::string content{};  ///< a digest of what was asked for: the same id with another one is refused
+    std::string submitted{}, started{}, finished{};  ///< RFC 3339; empty: not yet
     std::uint64_t log_bytes = 0;
     std::uint64_t dropped = 0;
     bool operator==(const JobRecord&) const = default;

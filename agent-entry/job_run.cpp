@@ -34,6 +34,29 @@ std::vector<SpawnPhase> steps_of(const AgentRules& rules, const JobRequest& requ
 
 }  // namespace
 
+bool tries_again(const RetryRule& rule, const FinishJob& finish, unsigned attempt) {
+    if (attempt > rule.max || finish.needs_person) return false;
+    const bool any = rule.on.empty() && !rule.on_timeout && !rule.on_lost;
+    switch (finish.state) {
+        case JobState::failed: return any || (finish.exit && rule.on.contains(*finish.exit));
+        case JobState::timed_out: return any || rule.on_timeout;
+        case JobState::lost: return any || rule.on_lost;
+        default: return false;
+    }
+}
+
+void queue_again(JobRecord& record, const RetryRule& rule, const FinishJob& finish, WallTime now) {
+    record.reason = "attempt " + std::to_string(record.attempt) + ": " + finish.reason;
+    record.state = JobState::queued;
+    ++record.attempt;
+    record.phase.clear();
+    record.phases.clear();
+    record.exit.reset();
+    record.started.clear();
+    record.expires.clear();  // that was for its first attempt
+    record.not_before = format_rfc3339(now + rule.delay);
+}
+
 JobRun::JobRun(const AgentRules& rules, const JobRequest& request, bool only_cleanup)
     : steps_(steps_of(rules, request, only_cleanup)),
       job_limit_(std::min(request.timeout.value_or(rules.timeouts.job), rules.timeouts.job)),

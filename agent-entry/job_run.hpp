@@ -37,6 +37,11 @@ using JobEffect = std::variant<SpawnPhase, SignalPhase, FinishJob>;
 
 inline constexpr int k_needs_person = 46;
 
+/// Whether an attempt that ended like this is followed by another one.
+[[nodiscard]] bool tries_again(const RetryRule& rule, const FinishJob& finish, unsigned attempt);
+/// The record of the next attempt.
+void queue_again(JobRecord& record, const RetryRule& rule, const FinishJob& finish, WallTime now);
+
 class JobRun {
   public:
     /// `only_cleanup`: what is left to be done of a job that was lost.

@@ -11,6 +11,7 @@
 namespace sutfleet::agent {
 
 void Agent::next_job(SteadyTime now) {
+    book_->expire(conf_.rules.timeouts.queue, sys::wall_now());
     const bool may_start = !current_ && !stopping_ && cleanups_.empty() && maintenance_.empty() && !draining_;
     if (const auto granted = book_->take_granted()) may_start ? begin_job(*granted, false, now) : put_back(*granted);
     if (!current_ && !stopping_ && !cleanups_.empty()) {
@@ -18,7 +19,7 @@ void Agent::next_job(SteadyTime now) {
         cleanups_.erase(cleanups_.begin());
         if (conf_.rules.phases.contains("cleanup")) begin_job(lost, true, now);
     } else if (may_start && !current_) {
-        if (const auto record = book_->next()) begin_job(*record, false, now);
+        if (const auto record = book_->next(sys::wall_now())) begin_job(*record, false, now);
     }
     book_->set_idle(may_start && !current_);
 }
@@ -55,7 +56,7 @@ void Agent::begin_job(JobRecord record, bool only_cleanup, SteadyTime now) {
         record.started = format_rfc3339(sys::wall_now());
     }
     JobRun run(conf_.rules, *request, only_cleanup);
-    current_.emplace(Current{std::move(record), std::move(run), request->env, *log, OutputFeed(*log), {}, 0, only_cleanup});
+    current_.emplace(Current{std::move(record), std::move(run), request->env, request->retries, *log, OutputFeed(*log), {}, 0, only_cleanup});
     folder_prepared_ = false;
     if (to_journal) journal_current();
     const auto what = "job=" + current_->record.id.str() + (only_cleanup ? " cleanup of a lost job" : " started");
@@ -125,6 +126,8 @@ void Agent::finish_job(const FinishJob& finish) {
     if (current_->only_cleanup) {
         if (finish.state != JobState::succeeded)
             maintenance_ = "cleanup of lost job " + record.id.str() + " failed: " + finish.reason;
+    } else if (tries_again(current_->retries, finish, record.attempt)) {
+        queue_again(record, current_->retries, finish, sys::wall_now());
     } else {
         record.state = finish.state;
         record.reason = finish.reason;

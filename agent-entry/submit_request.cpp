@@ -38,6 +38,43 @@ Result<void> take_env(JobRequest& job, const json& value) {
     return {};
 }
 
+Result<int> number(const std::string& key, const json& value, int least, int most) {
+    if (!value.is_number_integer() || value < least || value > most)
+        return fail(ErrorKind::invalid_input, "'" + key + "' must be a whole number from " + std::to_string(least) + " to " + std::to_string(most));
+    return value.get<int>();
+}
+
+Result<void> take_retry_on(RetryRule& rule, const json& value) {
+    if (!value.is_array()) return refuse("'retries.on' must be a list of exit codes, 'timeout' or 'lost'");
+    for (const auto& one : value) {
+        if (one == "timeout") rule.on_timeout = true;
+        else if (one == "lost") rule.on_lost = true;
+        else if (const auto code = number("retries.on", one, 1, 255)) rule.on.insert(*code);
+        else return refuse("'retries.on' must be a list of exit codes, 'timeout' or 'lost'");
+    }
+    return {};
+}
+
+Result<void> take_retries(RetryRule& rule, const json& value) {
+    if (!value.is_object()) return refuse("'retries' must be an object with max, on and delay");
+    for (const auto& [key, one] : value.items()) {
+        if (key == "max") {
+            const auto max = number("retries.max", one, 0, 100);
+            if (!max) return fail(max.error());
+            rule.max = static_cast<unsigned>(*max);
+        } else if (key == "on") {
+            if (auto taken = take_retry_on(rule, one); !taken) return taken;
+        } else if (key == "delay") {
+            const auto delay = duration("retries.delay", one);
+            if (!delay) return fail(delay.error());
+            rule.delay = *delay;
+        } else {
+            return refuse("'retries' has an unknown key '" + key.substr(0, 40) + "': expected max, on or delay");
+        }
+    }
+    return {};
+}
+
 Result<void> take_test_data(JobRequest& job, const json& value) {
     if (!value.is_object() || !value.contains("test_cmds")) return {};
     const auto& commands = value.at("test_cmds");
@@ -92,11 +129,24 @@ Result<void> take(JobRequest& job, const std::string& key, const json& value) {
         (key == "output_timeout" ? job.output_timeout : job.timeout) = *parsed;
         return {};
     }
+    if (key == "priority") {
+        const auto taken = number(key, value, -100, 100);
+        if (!taken) return fail(taken.error());
+        job.priority = *taken;
+        return {};
+    }
+    if (key == "expires") {
+        const auto taken = duration(key, value);
+        if (!taken) return fail(taken.error());
+        job.expires = *taken;
+        return {};
+    }
+    if (key == "retries") return take_retries(job.retries, value);
     if (key == "context") return {};  // free form: the job's JSON carries it to the commands
     for (const auto phase : k_optional_phases)
         if (key == std::string(phase) + "_data") return take_phase(job, std::string(phase), value), Result<void>{};
     if (std::ranges::find(k_server_keys, key) != k_server_keys.end()) return {};
-    if (key == "priority" || key == "expires" || key == "retries" || key == "artifacts")
+    if (key == "artifacts")
         return refuse("key '" + key + "' is not supported yet");
     return refuse("unknown key '" + key.substr(0, 40) + "'");
 }

@@ -16,11 +16,24 @@ namespace sutfleet::agent {
 
 inline constexpr std::size_t k_submit_limit = 256 * 1024;  ///< bytes; more is `rejected: too large`
 
+/// When an attempt that did not succeed is followed by another one.
+struct RetryRule {
+    unsigned max = 0;  ///< further attempts; 0: none
+    std::set<int> on;  ///< exit codes; with an empty `on` and neither flag, every failure, timeout and loss
+    bool on_timeout = false;
+    bool on_lost = false;
+    std::chrono::milliseconds delay{0};
+    bool operator==(const RetryRule&) const = default;
+};
+
 struct JobRequest {
     std::optional<JobId> id;  ///< none: the agent makes one, and a repeat is a new job
     std::string command;      ///< the job's `test` data
     std::map<std::string, std::string> env;
     std::optional<std::chrono::milliseconds> timeout, output_timeout;
+    int priority = 0;  ///< -100 to 100, the higher the sooner
+    std::optional<std::chrono::milliseconds> expires;  ///< not started within this time: never
+    RetryRule retries;
     std::set<std::string> phases;  ///< the optional phases that the job has data for
     std::string json;  ///< the job as a JSON object, for the commands to read
     bool operator==(const JobRequest&) const = default;

@@ -51,3 +51,40 @@ TEST_CASE("a job that its agent's death cuts off is LOST, and nothing of it runs
     CHECK(lab.says("job/next", "SUCCEEDED"));
     CHECK(gone("cut"));
 }
+
+TEST_CASE("a failed attempt is followed by another one, and only the last is final") {
+    Lab lab(AGENT_ENTRY);
+    const auto record = lab.run("again", R"j({"id":"again","command":"echo x >> tries; exit 7","retries":{"max":2,"on":[7]}})j");
+    CHECK(has(record, "\"FAILED\""));
+    CHECK(has(record, "\"attempt\":3"));
+    for (const auto& shown : lab.all("job/again")) CHECK((!has(shown, "FAILED") || has(shown, "\"attempt\":3")));
+    CHECK(has(lab.run("count", R"j({"id":"count","command":"test $(wc -l < ../again/tries) = 3"})j"), "SUCCEEDED"));
+}
+
+TEST_CASE("a lost job that says so runs again, after its cleanup") {
+    AgentRules rules = quick_stop();
+    rules.phases["cleanup"] = Command{{"/bin/sh", "-c", "echo cleaned >> trace"}};
+    Lab lab(AGENT_ENTRY, rules);
+    lab.submit(R"j({"id":"lost","command":"echo run >> trace; echo up; test $(grep -c run trace) = 2 || sleep 1000","retries":{"max":1,"on":["lost"]}})j");
+    REQUIRE(lab.says("output", "up"));
+    lab.restart_agent(SIGKILL);
+    CHECK(lab.says("job/lost", "SUCCEEDED"));
+    CHECK(has(lab.get("job/lost"), "\"attempt\":2"));
+    CHECK(has(lab.run("look", R"j({"id":"look","command":"test \"$(head -3 ../lost/trace | tr '\\n' ' ')\" = 'run cleaned run '"})j"), "SUCCEEDED"));
+}
+
+TEST_CASE("the higher priority starts first; what is not started in time expires") {
+    Lab lab(AGENT_ENTRY);
+    lab.submit(R"j({"id":"first","command":"echo up; while [ ! -e go ]; do sleep 0.05; done"})j");
+    REQUIRE(lab.says("output", "up"));
+    lab.submit(R"j({"id":"low","command":"echo low >> ../order","priority":-1})j");
+    lab.submit(R"j({"id":"plain","command":"echo plain >> ../order"})j");
+    lab.submit(R"j({"id":"high","command":"echo high >> ../order","priority":1})j");
+    lab.submit(R"j({"id":"never","command":"echo never >> ../order","priority":-2,"expires":"100ms"})j");
+    CHECK(lab.says("job/high", "\"position\":1"));
+    CHECK(lab.says("job/low", "\"position\":3"));
+    CHECK(lab.says("job/never", "EXPIRED"));
+    lab.publish("alpha/cmd/cancel", "first");
+    CHECK(lab.says("job/low", "SUCCEEDED"));
+    CHECK(has(lab.run("look", R"j({"id":"look","command":"test \"$(tr '\\n' ' ' < ../order)\" = 'high plain low '"})j"), "SUCCEEDED"));
+}

@@ -75,7 +75,7 @@ TEST_CASE("a job is known after a restart; one that ran is LOST; the order is ke
         REQUIRE(book);
         CHECK(take(**book, R"({"id":"a","command":"first"})").position == 1);
         CHECK(take(**book, R"({"id":"b","command":"second"})").position == 2);
-        auto record = *(*book)->next();
+        auto record = *(*book)->next(sys::wall_now());
         CHECK(record.id.str() == "a");
         record.state = JobState::running;
         REQUIRE((*book)->update(record));
@@ -84,8 +84,8 @@ TEST_CASE("a job is known after a restart; one that ran is LOST; the order is ke
     REQUIRE(book);
     CHECK((*book)->find(*JobId::parse("a"))->state == JobState::lost);
     CHECK((*book)->lost_at_start().size() == 1);
-    CHECK((*book)->next()->id.str() == "b");
-    CHECK((*book)->request((*book)->next()->id)->command == "second");
+    CHECK((*book)->next(sys::wall_now())->id.str() == "b");
+    CHECK((*book)->request((*book)->next(sys::wall_now())->id)->command == "second");
     CHECK(take(**book, R"({"command":"first","id":"a"})").verdict == JobBook::Verdict::known);
     CHECK(take(**book, R"({"id":"a","command":"other"})").why == "id used: a");
 }
@@ -95,7 +95,7 @@ TEST_CASE("a text's bytes reach its job unchanged, also after a restart") {
     const std::string text = "printf '\xe9\xff'";
     { CHECK(take(**JobBook::open(folder.path(), k_alpha, sys::wall_now()), text).verdict == JobBook::Verdict::accepted); }
     const auto book = JobBook::open(folder.path(), k_alpha, sys::wall_now());
-    CHECK((*book)->request((*book)->next()->id)->command == text);
+    CHECK((*book)->request((*book)->next(sys::wall_now())->id)->command == text);
 }
 
 TEST_CASE("the journal is compacted, and what it says stays the same") {
@@ -105,7 +105,7 @@ TEST_CASE("the journal is compacted, and what it says stays the same") {
         const auto book = JobBook::open(folder.path(), k_alpha, sys::wall_now());
         for (int i = 0; i < 60; ++i) {
             REQUIRE(take(**book, R"({"id":"j)" + std::to_string(i) + R"(","command":")" + big + "\"}").verdict == JobBook::Verdict::accepted);
-            auto record = *(*book)->next();
+            auto record = *(*book)->next(sys::wall_now());
             record.state = JobState::succeeded;
             REQUIRE((*book)->update(record));
         }

@@ -128,3 +128,26 @@ TEST_CASE("the subprocess: restart policies, backoff, crash loop") {
     CHECK(life.verdict(now) == HealthVerdict{Health::ok, "command ended (0)"});
     CHECK(Lifecycle(false, RestartPolicy::always, k_start).state() == Lifecycle::State::absent);
 }
+
+TEST_CASE("retries, priority and expiry of a job") {
+    const auto job = decode_submit(R"({"command":"x","priority":5,"expires":"10m","retries":{"max":2,"on":[7,"lost"],"delay":"3s"}})");
+    REQUIRE(job);
+    CHECK(job->priority == 5);
+    CHECK(job->expires == 10min);
+    CHECK(job->retries == RetryRule{2, {7}, false, true, 3s});
+    const FinishJob seven{JobState::failed, "test ended with 7", 7}, eight{JobState::failed, "test ended with 8", 8};
+    CHECK(tries_again(job->retries, seven, 1));
+    CHECK(tries_again(job->retries, seven, 2));
+    CHECK_FALSE(tries_again(job->retries, seven, 3));
+    CHECK_FALSE(tries_again(job->retries, eight, 1));
+    CHECK(tries_again(job->retries, {JobState::lost, {}, {}}, 1));
+    CHECK_FALSE(tries_again(job->retries, {JobState::timed_out, {}, {}}, 1));
+    const RetryRule any{1, {}, false, false, {}};
+    for (const auto state : {JobState::failed, JobState::timed_out, JobState::lost}) CHECK(tries_again(any, {state, {}, {}}, 1));
+    for (const auto state : {JobState::succeeded, JobState::canceled}) CHECK_FALSE(tries_again(any, {state, {}, {}}, 1));
+    CHECK_FALSE(tries_again(any, {JobState::failed, {}, 46, true}, 1));
+    for (const auto* bad : {R"({"command":"x","priority":101})", R"({"command":"x","priority":"high"})", R"({"command":"x","retries":3})",
+                            R"({"command":"x","retries":{"max":-1}})", R"({"command":"x","retries":{"maximum":1}})",
+                            R"({"command":"x","retries":{"on":["never"]}})", R"({"command":"x","expires":"soon"})"})
+        CHECK_FALSE(decode_submit(bad));
+}
