@@ -109,6 +109,7 @@ class Agent {
     void hear(const mqtt::Message& message, SteadyTime now);
     void answer(const mqtt::Message& request, std::string_view verb, const Result<std::string>& outcome);
     Result<std::string> obey(std::string_view verb, const std::string& argument, SteadyTime now);
+    void answer_requester(const JobBook::Answer& said);
     void answer_submits(SteadyTime now);
     void show_current();
     void publish_jobs();

@@ -1,6 +1,7 @@
 // The agent's side of the bus: what it publishes, what it hears.
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "agent.hpp"
@@ -31,6 +32,19 @@ std::string argument_of(const std::string& payload) {
     for (const auto* key : {"argument", "id"})
         if (object.is_object() && object.contains(key) && object[key].is_string()) return object[key].get<std::string>();
     return {};
+}
+
+/// Of the newest jobs; nothing when none has run.
+std::optional<double> mean_run_seconds(const std::vector<JobRecord>& done) {
+    double sum = 0;
+    int runs = 0;
+    for (const auto& record : done) {
+        if (record.phases.empty()) continue;
+        ++runs;
+        for (const auto& [name, result] : record.phases) sum += result.seconds;
+    }
+    if (runs == 0) return std::nullopt;
+    return std::round(sum / runs * 1000) / 1000;
 }
 
 ordered_json transaction_of(const std::string& payload) {
@@ -122,9 +136,25 @@ Result<std::string> Agent::obey(std::string_view verb, const std::string& argume
                                               "': expected cancel, restart, drain or resume");
 }
 
+/// Beside `submit_status`, which is for all: the requester's own answer, if it has asked for one.
+void Agent::answer_requester(const JobBook::Answer& said) {
+    if (said.reply_to.topic.empty()) return;
+    const bool taken = said.verdict != JobBook::Verdict::rejected;
+    const auto record = said.id ? book_->find(*said.id) : std::nullopt;
+    mqtt::Publication reply;
+    reply.topic = said.reply_to.topic;
+    reply.correlation_data = said.reply_to.correlation_data;
+    reply.payload = dump({{"status", taken ? "ok" : "error"},
+                          {"data", record ? ordered_json::parse(encode_job_record(*record)) : ordered_json(nullptr)},
+                          {"error", taken ? ordered_json(nullptr) : ordered_json("rejected: " + said.why)}});
+    if (const auto sent = session_->publish(reply); !sent)
+        sys::log(sys::Level::warn, "an answer was lost: " + sent.error().message);
+}
+
 void Agent::answer_submits(SteadyTime now) {
     const auto topic = topics_.of(conf_.sut, k_submit_status);
     for (const auto& said : book_->take_answers()) {
+        answer_requester(said);
         if (said.verdict == JobBook::Verdict::rejected) {
             rejection_ = "rejected: " + said.why;
             rejection_until_ = now + k_rejection_shown;
@@ -236,9 +266,11 @@ void Agent::publish_jobs() {
         board_.set(topic, encode_job_record(record));
         shown.push_back(topic);
     };
+    const auto usual = mean_run_seconds(done);
     std::size_t position = 0;
     for (auto record : queued) {
         record.position = ++position;
+        if (usual) record.estimate = *usual * static_cast<double>(position - (current_ ? 0 : 1));
         jobs["queued"].push_back(record.id.str());
         show(record);
     }

@@ -176,15 +176,16 @@ std::size_t JobBook::waiting() const {
         live_, [](const auto& entry) { return entry.second.state == JobState::queued; }));
 }
 
-JobBook::Answer JobBook::accept(std::string_view payload, bool retained, WallTime now) {
+JobBook::Answer JobBook::accept(std::string_view payload, bool retained, WallTime now, ReplyTo reply_to) {
     const std::scoped_lock lock(mutex_);
     auto answer = decide(payload, retained, now);
+    answer.reply_to = std::move(reply_to);
     answers_.push_back(answer);
     return answer;
 }
 
 JobBook::Answer JobBook::decide(std::string_view payload, bool retained, WallTime now) {
-    const auto reject = [](std::string why) { return Answer{Verdict::rejected, std::move(why), {}, 0}; };
+    const auto reject = [](std::string why) { return Answer{Verdict::rejected, std::move(why), {}, 0, {}}; };
     if (retained) return reject("the message was retained: publish it without the retain flag");
     auto request = decode_submit(payload);
     if (!request) return reject(request.error().message);
@@ -193,7 +194,7 @@ JobBook::Answer JobBook::decide(std::string_view payload, bool retained, WallTim
         if (const auto known = known_.find(*request->id); known != known_.end()) {
             if (known->second.content != number_of(digest)) return reject("id used: " + request->id->str());
             const auto record = look_up(*request->id);
-            return {Verdict::known, {}, request->id, record ? record->position : 0};
+            return {Verdict::known, {}, request->id, record ? record->position : 0, {}};
         }
     }
     if (!refuse_all_.empty()) return reject(refuse_all_);
@@ -202,7 +203,7 @@ JobBook::Answer JobBook::decide(std::string_view payload, bool retained, WallTim
     auto record = journal(*request, payload, id, now);
     if (!record) return reject("cannot write the journal: " + record.error().message);
     newest_.emplace(id, *std::move(request));
-    return {Verdict::accepted, {}, id, std::max<std::size_t>(record->position, 1)};
+    return {Verdict::accepted, {}, id, std::max<std::size_t>(record->position, 1), {}};
 }
 
 Result<JobRecord> JobBook::journal(const JobRequest& request, std::string_view payload, const JobId& id, WallTime now) {

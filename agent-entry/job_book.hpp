@@ -31,14 +31,20 @@ class JobBook {
     static Result<std::unique_ptr<JobBook>> open(const std::string& state_folder, const SutName& sut, WallTime now);
 
     enum class Verdict { accepted, known, rejected };
+    /// Where an MQTT 5 requester wants its answer (MQTT 5, 4.10); an empty topic: nowhere.
+    struct ReplyTo {
+        std::string topic;
+        std::string correlation_data;
+    };
     struct Answer {
         Verdict verdict;
         std::string why;           ///< of a rejection
         std::optional<JobId> id;   ///< of the job, when there is one
         std::size_t position = 0;  ///< of an accepted job
+        ReplyTo reply_to{};
     };
     /// Takes a submit. `refuse_all`: why nothing is taken now (maintenance, draining); empty otherwise.
-    Answer accept(std::string_view payload, bool retained, WallTime now);
+    Answer accept(std::string_view payload, bool retained, WallTime now, ReplyTo reply_to = {});
     void refuse_all(std::string why);
 
     /// Answers since the last call, for the main thread to publish.

@@ -88,3 +88,17 @@ TEST_CASE("the higher priority starts first; what is not started in time expires
     CHECK(lab.says("job/low", "SUCCEEDED"));
     CHECK(has(lab.run("look", R"j({"id":"look","command":"test \"$(tr '\\n' ' ' < ../order)\" = 'high plain low '"})j"), "SUCCEEDED"));
 }
+
+TEST_CASE("a requester with a response topic gets its own answer, and the queue an estimate") {
+    Lab lab(AGENT_ENTRY);
+    CHECK(has(lab.run("ran", R"j({"id":"ran","command":"sleep 0.3"})j"), "SUCCEEDED"));
+    const auto taken = lab.ask(R"j({"id":"long","command":"sleep 1000"})j");
+    CHECK(has(taken, "\"status\":\"ok\""));
+    CHECK(has(taken, "\"id\":\"long\""));
+    CHECK(has(lab.ask(R"j({"id":"waits","command":"true"})j"), "\"position\":1"));
+    CHECK(lab.says("job/waits", "\"estimate\":0.3"));
+    CHECK(has(lab.ask(R"j({"id":"long","command":"other"})j"), "rejected: id used: long"));
+    CHECK(has(lab.ask(R"j({"comand":"x"})j"), "unknown key 'comand'"));
+    lab.publish("alpha/cmd/cancel", "long");
+    CHECK(lab.says("job/waits", "SUCCEEDED"));
+}

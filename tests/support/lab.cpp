@@ -21,8 +21,22 @@ void Lab::publish(const std::string& topic, const std::string& payload) {
     if (!eventually([&] { return session_->publish(publication).has_value(); })) throw std::runtime_error("no broker");
 }
 
+std::string Lab::ask(const std::string& payload) {
+    mqtt::Publication publication;
+    publication.topic = "alpha/submit";
+    publication.payload = payload;
+    publication.response_topic = "alpha/res/submit";
+    publication.correlation_data = "c" + std::to_string(++asked_);
+    if (!session_->publish(publication)) throw std::runtime_error("no broker");
+    eventually([&] { hear(); return answers_.contains(publication.correlation_data); });
+    return answers_[publication.correlation_data];
+}
+
 void Lab::hear() {
-    for (auto& message : session_->drain().messages) heard_[message.topic].push_back(std::move(message.payload));
+    for (auto& message : session_->drain().messages) {
+        if (message.topic == "alpha/res/submit") answers_[message.correlation_data] = message.payload;
+        heard_[message.topic].push_back(std::move(message.payload));
+    }
 }
 
 std::string Lab::get(const std::string& level) {

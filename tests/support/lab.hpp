@@ -18,6 +18,8 @@ class Lab {
     explicit Lab(const std::string& agent_program, AgentRules rules = {});
 
     void publish(const std::string& topic, const std::string& payload);
+    /// Submits and waits for the answer on a response topic of its own. @return the answer
+    std::string ask(const std::string& payload);
     void submit(const std::string& payload) { publish("alpha/submit", payload); }
     /// The newest payload of `alpha/<level>`; empty when there is none.
     std::string get(const std::string& level);
@@ -38,6 +40,8 @@ class Lab {
     sys::Wake wake_;
     std::unique_ptr<mqtt::Session> session_;
     std::map<std::string, std::vector<std::string>> heard_;
+    std::map<std::string, std::string> answers_;  ///< by correlation data
+    int asked_ = 0;
 };
 
 /// Whether a job's record is in a state that is final.
