@@ -102,6 +102,9 @@ class Pass {
     /// word alone can be old (a container that was paused stays unhealthy for a while), and a lost connection is
     /// no hang.
     void judge_health(const SutName& sut, const Wanted& wanted, const History& history, const FoundContainer& found) {
+        // Just started, or unpaused: its heartbeat and the engine's word are still those of before.
+        if (history.running_since && now_ - *history.running_since < wanted.max_age)
+            return wake(*history.running_since + wanted.max_age);
         const bool hushed = silent(wanted, history);
         const bool says_unhealthy = history.agent_says.starts_with("unhealthy");
         std::string doubt;

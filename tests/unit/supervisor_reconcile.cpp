@@ -90,6 +90,16 @@ TEST_CASE("the plan of one agent") {
         {"silent",
          World().want(wanted()).find(container(Status::running)).know(with([](History& h) { h.last_beat = k_now - 20s; })),
          "probe alpha: no heartbeat on the bus for 20 s\n"},
+        {"unpaused a moment ago: what is old proves nothing",
+         World().want(wanted()).find([] {
+             auto out = container(Status::running);
+             out.health = EngineHealth::unhealthy;
+             return out;
+         }()).know(with([](History& h) {
+             h.last_beat = k_now - 30s;
+             h.running_since = k_now - 1s;
+         })),
+         "nothing to do\n"},
         {"silent, but its probe was fine a second ago", World().want(wanted()).find(container(Status::running)).know(with([](History& h) {
              h.last_beat = k_now - 25s;
              h.probe = History::Probe::fine;
