@@ -1,0 +1,118 @@
+'use strict';
+// Jobs while everything is killed: each job with an id that was acknowledged ran exactly once, or is LOST and says so.
+// CHAOS_JOBS, CHAOS_SEED; the default is short. It prints what it did and counted.
+const test = require('node:test');
+const assert = require('node:assert');
+const fs = require('node:fs');
+const path = require('node:path');
+const { stack, sutDir, container, docker, inspect, byRole, until, sleep, Explorer } = require('./support.js');
+
+const jobs = Number(process.env.CHAOS_JOBS ?? 80);
+const seed = Number(process.env.CHAOS_SEED ?? Math.floor(Math.random() * 1e9));
+const suts = ['alpha', 'bravo', 'charlie', 'chaos'];
+
+/** mulberry32: the same faults and jobs for the same seed. */
+let state = seed;
+function random() {
+  state = (state + 0x6d2b79f5) | 0;
+  let t = Math.imul(state ^ (state >>> 15), 1 | state);
+  t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+  return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+}
+const pick = (list) => list[Math.floor(random() * list.length)];
+const quietly = (...words) => { try { docker(...words); } catch { /* it does not run just now: the next fault may */ } };
+
+const faults = {
+  'kill the broker': async () => { quietly('kill', byRole('broker')); await sleep(random() * 1500); quietly('start', byRole('broker')); },
+  'restart the broker': async () => quietly('restart', '-t', '5', byRole('broker')),
+  'kill an agent': async (explorer) => {
+    const sut = pick(suts);
+    quietly('kill', container(sut));
+    explorer.publish('fleet/cmd/reset', sut); // this test is no crash loop: without quarantine and backoff
+  },
+  'pause an agent': async () => { const one = container(pick(suts)); quietly('pause', one); await sleep(random() * 3000); quietly('unpause', one); },
+  'kill the supervisor': async () => { quietly('kill', byRole('supervisor')); await sleep(random() * 1000); quietly('start', byRole('supervisor')); },
+  'cut an agent off': async () => {
+    const one = container(pick(suts));
+    quietly('network', 'disconnect', '-f', `${stack}-bus`, one);
+    await sleep(random() * 3000);
+    quietly('network', 'connect', `${stack}-bus`, one);
+  },
+};
+
+/** The newest record of each job, from the agent's own journal. */
+function journalOf(sut) {
+  const text = docker('exec', container(sut), 'cat', '/var/lib/sutfleet/jobs/journal');
+  const records = new Map();
+  for (const line of text.split('\n')) {
+    if (!line.startsWith('{"id":"')) continue;
+    // A request may follow the record on the line.
+    let depth = 0, quoted = false, end = 0;
+    for (; end < line.length; end += 1) {
+      const c = line[end];
+      if (quoted && c === '\\') end += 1;
+      else if (c === '"') quoted = !quoted;
+      else if (!quoted && c === '{') depth += 1;
+      else if (!quoted && c === '}' && (depth -= 1) === 0) break;
+    }
+    const record = JSON.parse(line.slice(0, end + 1));
+    records.set(record.id, record);
+  }
+  return records;
+}
+
+test(`chaos with ${jobs} jobs, seed ${seed}`, async () => {
+  fs.writeFileSync(path.join(sutDir, 'chaos.conf'), 'description: for the chaos test\n');
+  const explorer = await Explorer.open();
+  for (const sut of suts) await explorer.until(`${sut}/agent`, (v) => v === 'ok', 120);
+  const acknowledged = new Set();
+  explorer.client.on('message', (topic, payload) => { if (payload.length > 0) acknowledged.add(topic); });
+  let submitting = true;
+  const done = Object.fromEntries(Object.keys(faults).map((name) => [name, 0]));
+  const trouble = (async () => {
+    while (submitting) {
+      await sleep(500 + random() * 2500);
+      const name = pick(Object.keys(faults));
+      await faults[name](explorer);
+      done[name] += 1;
+    }
+  })();
+  // As sutctl does it: published under the same id until the agent's word is there.
+  const one = async (number) => {
+    const sut = suts[number % suts.length], id = `c${seed}-${number}`;
+    const command = `echo ${id} >> /var/lib/sutfleet/ran; sleep ${(random() * 0.3).toFixed(2)}`;
+    const known = () => acknowledged.has(`${sut}/job/${id}`);
+    for (const end = Date.now() + 240_000; !known();) {
+      if (Date.now() > end) throw new Error(`${id} was never acknowledged`);
+      explorer.publish(`${sut}/submit`, JSON.stringify({ id, command }));
+      for (const again = Date.now() + 3000; Date.now() < again && !known();) await sleep(100);
+    }
+  };
+  const lanes = Array.from({ length: 8 }, async (_, lane) => { for (let n = lane; n < jobs; n += 8) await one(n); });
+  try { await Promise.all(lanes); } finally { submitting = false; await trouble; }
+
+  const counts = { SUCCEEDED: 0, LOST: 0 };
+  for (const sut of suts) {
+    await until(`${sut} is ok and idle`, () => {
+      const now = explorer.json(`${sut}/jobs`);
+      return explorer.get(`${sut}/agent`) === 'ok' && now && now.running === null && now.queued.length === 0;
+    }, 180);
+    const records = journalOf(sut);
+    const ran = docker('exec', container(sut), 'cat', '/var/lib/sutfleet/ran').split('\n');
+    for (let number = suts.indexOf(sut); number < jobs; number += suts.length) {
+      const id = `c${seed}-${number}`, record = records.get(id), times = ran.filter((line) => line === id).length;
+      assert.ok(record, `${id} was acknowledged and is not in the journal`);
+      assert.ok(times <= 1, `${id} ran ${times} times`);
+      assert.ok(['SUCCEEDED', 'LOST'].includes(record.state), `${id} is ${record.state}: ${record.reason}`);
+      if (record.state === 'SUCCEEDED') assert.equal(times, 1, `${id} is SUCCEEDED and did not run`);
+      counts[record.state] += 1;
+    }
+    for (const id of explorer.json(`${sut}/jobs`).done)
+      await until(`${sut}/job/${id} agrees with the journal`, () => explorer.json(`${sut}/job/${id}`)?.state === records.get(id)?.state, 75);
+  }
+  console.log(`seed ${seed}: ${JSON.stringify(done)} ${JSON.stringify(counts)}`);
+  assert.equal(counts.SUCCEEDED + counts.LOST, jobs);
+  await explorer.close();
+  fs.unlinkSync(path.join(sutDir, 'chaos.conf'));
+  await until('the extra agent is gone', () => !inspect(container('chaos')));
+});
