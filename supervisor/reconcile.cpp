@@ -21,6 +21,7 @@ class Pass {
             wake(history.not_before);
             return;
         }
+        if (found != nullptr && found->status == ContainerStatus::removing) return wake(now_ + std::chrono::seconds{1});
         if (wanted == nullptr) return unwanted(sut, history, found);
         switch (wanted->kind) {
             case Wanted::Kind::parked: return parked(sut, history, found);
@@ -54,19 +55,24 @@ class Pass {
 
     void broken(const SutName& sut, const History& history, const FoundContainer* found) {
         // A conf with an error changes nothing: not even that a dead agent is started again.
-        if (found != nullptr && !runs(*found) && found->status != ContainerStatus::paused)
-            start_again(sut, history, *found);
+        if (found == nullptr || runs(*found) || found->status == ContainerStatus::paused) return;
+        if (found->status == ContainerStatus::dead) return hold(sut, "dead, and the conf has an error");
+        start_again(sut, history, *found);
     }
 
     void run(const SutName& sut, const Wanted& wanted, const History& history, const FoundContainer* found) {
         if (found == nullptr) return act(Verb::create, sut, "no container");
-        if (found->status == ContainerStatus::removing) return wake(now_ + std::chrono::seconds{1});
         const bool reshaped = found->config_hash != wanted.config_hash;
         if (found->status == ContainerStatus::paused) return hold(sut, "paused");
         if (reshaped) {
             if (runs(*found) && history.job_runs)
                 return hold(sut, "the conf shapes another container; waits for the running job");
             return act(Verb::recreate, sut, "the conf shapes another container");
+        }
+        // An engine never starts what it failed to remove.
+        if (found->status == ContainerStatus::dead) {
+            if (may_restart(sut, history)) act(Verb::recreate, sut, "the container is dead");
+            return;
         }
         if (history.delivered_hash != wanted.delivery_hash)
             return act(Verb::deliver, sut, "the conf or a companion changed");
