@@ -41,15 +41,20 @@ class Pass {
         return found.status == ContainerStatus::running || found.status == ContainerStatus::restarting;
     }
 
+    /// A paused container's job goes on when it is resumed.
+    static bool works(const FoundContainer& found, const History& history) {
+        return history.job_runs && (runs(found) || found.status == ContainerStatus::paused);
+    }
+
     void unwanted(const SutName& sut, const History& history, const FoundContainer* found) {
         if (found == nullptr) return;
-        if (runs(*found) && history.job_runs) return hold(sut, "its conf is gone; waits for the running job");
+        if (works(*found, history)) return hold(sut, "its conf is gone; waits for the running job");
         act(Verb::retire, sut, "its conf is gone");
     }
 
     void parked(const SutName& sut, const History& history, const FoundContainer* found) {
         if (found == nullptr) return;
-        if (runs(*found) && history.job_runs) return hold(sut, "enabled: false; waits for the running job");
+        if (works(*found, history)) return hold(sut, "enabled: false; waits for the running job");
         act(Verb::park, sut, "enabled: false");
     }
 
@@ -65,7 +70,7 @@ class Pass {
         const bool reshaped = found->config_hash != wanted.config_hash;
         if (found->status == ContainerStatus::paused) return hold(sut, "paused");
         if (reshaped) {
-            if (runs(*found) && history.job_runs)
+            if (works(*found, history))
                 return hold(sut, "the conf shapes another container; waits for the running job");
             return act(Verb::recreate, sut, "the conf shapes another container");
         }
