@@ -113,7 +113,7 @@ class Pass {
     /// word alone can be old (a container that was paused stays unhealthy for a while), and a lost connection is
     /// no hang.
     void judge_health(const SutName& sut, const Wanted& wanted, const History& history, const FoundContainer& found) {
-        const bool hushed = silent(wanted, history);
+        const auto hushed = silent_since(wanted, history);
         const bool says_unhealthy = history.agent_says.starts_with("unhealthy");
         std::string doubt;
         if (hushed)
@@ -126,21 +126,23 @@ class Pass {
             return;
         if (!wanted.restart_on_unhealthy) return hold(sut, doubt);
         if (!hushed && history.job_runs) return hold(sut, doubt + "; waits for the running job");
-        if (history.probe == History::Probe::none || now_ - history.probed_at >= k_probe_again)
-            return act(Verb::probe, sut, doubt);
+        // A probe from before the silence tells nothing about it.
+        const auto old = now_ - history.probed_at >= k_probe_again || (hushed && history.probed_at < *hushed);
+        if (history.probe == History::Probe::none || old) return act(Verb::probe, sut, doubt);
         if (history.probe == History::Probe::fine) return wake(history.probed_at + k_probe_again);
         if (may_restart(sut, history)) act(Verb::restart, sut, "unhealthy: " + history.probe_said);
     }
 
     /// Missing heartbeats mean something only while our own link has been up long enough to hear them.
-    bool silent(const Wanted& wanted, const History& history) {
-        if (!observation_.link_up_since || !history.running_since) return false;
+    std::optional<SteadyTime> silent_since(const Wanted& wanted, const History& history) {
+        if (!observation_.link_up_since || !history.running_since) return std::nullopt;
         const auto listening = *observation_.link_up_since + wanted.max_age + k_link_settles;
         auto last = std::max(*history.running_since, history.last_beat.value_or(*history.running_since));
         const auto due = last + wanted.max_age;
-        if (now_ >= due && now_ >= listening) return true;
-        wake(std::max(due, listening));
-        return false;
+        const auto since = std::max(due, listening);
+        if (now_ >= since) return since;
+        wake(since);
+        return std::nullopt;
     }
 
     const Observation& observation_;

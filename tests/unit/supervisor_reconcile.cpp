@@ -113,6 +113,12 @@ TEST_CASE("the plan of one agent") {
              h.probed_at = k_now - 1s;
          })),
          "restart alpha: unhealthy: no heartbeat for 25 s\n"},
+        {"silent, its probe failed before that", World().want(wanted()).find(container(Status::running)).know(with([](History& h) {
+             h.last_beat = k_now - 20s;
+             h.probe = History::Probe::failed;
+             h.probed_at = k_now - 1s;
+         })),
+         "probe alpha: no heartbeat on the bus for 20 s\n"},
         {"says unhealthy, a job runs", World().want(wanted()).find(container(Status::running)).know(with([](History& h) {
              h.agent_says = "unhealthy: command in a crash loop";
              h.job_runs = true;
