@@ -150,15 +150,16 @@ class Pass {
     Plan& plan_;
 };
 
-/// A folder that was emptied by mistake must not empty the lab.
+/// A folder that was emptied by mistake must not empty the lab, nor may one that is emptied file by file: what went
+/// within the last minute counts, and so does what is yet to go once it is idle.
 void brake(const Observation& observation, Plan& plan) {
-    const auto is_removal = [](const Action& action) { return action.verb == Verb::retire; };
-    const auto removals = static_cast<std::size_t>(std::ranges::count_if(plan.actions, is_removal));
-    if (observation.removals_released || observation.fleet_before < k_brake_from ||
-        removals * 2 <= observation.fleet_before)
-        return;
-    const auto why = std::to_string(removals) + " of " + std::to_string(observation.fleet_before) +
+    const auto stay = static_cast<std::size_t>(std::ranges::count_if(
+        observation.found, [&](const auto& one) { return observation.wanted.contains(one.first); }));
+    const auto fleet = std::max(observation.fleet_before, observation.found.size());
+    if (observation.removals_released || fleet < k_brake_from || stay * 2 >= fleet) return;
+    const auto why = std::to_string(fleet - stay) + " of " + std::to_string(fleet) +
                      " agents would be removed: held back until `apply`";
+    const auto is_removal = [](const Action& action) { return action.verb == Verb::retire; };
     for (const auto& action : plan.actions)
         if (is_removal(action)) plan.holds.push_back({action.sut, why});
     std::erase_if(plan.actions, is_removal);

@@ -171,4 +171,7 @@ TEST_CASE("an emptied folder does not empty the lab") {
     observation.wanted.insert_or_assign(*SutName::parse("a1"), wanted(Wanted::Kind::broken));
     observation.wanted.insert_or_assign(*SutName::parse("a2"), wanted(Wanted::Kind::broken));
     CHECK(reconcile(observation, k_now).actions.size() == 2);  // half of it is not more than half
+    observation.found.erase(*SutName::parse("a3"));
+    observation.wanted.erase(*SutName::parse("a2"));
+    CHECK(reconcile(observation, k_now).actions.empty());  // with the one that just went it is
 }
