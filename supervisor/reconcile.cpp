@@ -187,14 +187,14 @@ Plan reconcile(const Observation& observation, SteadyTime now) {
 }
 
 std::string to_text(const Plan& plan) {
-    std::vector<std::string> lines;
+    std::vector<std::pair<SutName, std::string>> lines;
     for (const auto& action : plan.actions)
-        lines.push_back(std::string(to_string(action.verb)) + " " + action.sut.str() + ": " + action.reason + "\n");
-    for (const auto& hold : plan.holds) lines.push_back("hold " + hold.sut.str() + ": " + hold.reason + "\n");
+        lines.emplace_back(action.sut, std::string(to_string(action.verb)) + " " + action.sut.str() + ": " + action.reason + "\n");
+    for (const auto& hold : plan.holds) lines.emplace_back(hold.sut, "hold " + hold.sut.str() + ": " + hold.reason + "\n");
     if (lines.empty()) return "nothing to do\n";
     std::ranges::sort(lines);
     std::string out;
-    for (const auto& line : lines) out += line;
+    for (const auto& [sut, line] : lines) out += line;
     return out;
 }
 
