@@ -135,8 +135,8 @@ TEST_CASE("the plan of one agent") {
              h.ended_with_engine = true;
          })),
          "start alpha: it ended with the engine\n"},
-        {"restarted 11 s ago",
-         World().want(wanted()).find(container(Status::exited)).know(with([](History& h) { h.restarts = {k_now - 11s}; })),
+        {"restarted just 10 s ago",
+         World().want(wanted()).find(container(Status::exited)).know(with([](History& h) { h.restarts = {k_now - 10s}; })),
          "start alpha: the container ended with 137\n"},
     };
     for (const auto& row : rows) {
