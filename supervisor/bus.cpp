@@ -190,7 +190,11 @@ void Supervisor::report(const Plan& plan, SteadyTime) {
             return true;
         });
     board_.set(topics_.fleet_state(), encode(fleet));
-    if (found_known_) removals_released_ = removals_released_ && !plan.holds.empty();
+    // A release is for what is to go now. It neither ends before that, nor outlives it because of some other hold.
+    if (found_known_ && confs_.known())
+        removals_released_ = removals_released_ && std::ranges::any_of(found_, [&](const auto& one) {
+                                 return !confs_.files().contains(one.first);
+                             });
 }
 
 namespace {

@@ -21,6 +21,7 @@ class Pass {
             wake(history.not_before);
             return;
         }
+        if (found != nullptr && found->status == ContainerStatus::removing) return wake(now_ + std::chrono::seconds{1});
         if (wanted == nullptr) return unwanted(sut, history, found);
         switch (wanted->kind) {
             case Wanted::Kind::parked: return parked(sut, history, found);
@@ -40,33 +41,43 @@ class Pass {
         return found.status == ContainerStatus::running || found.status == ContainerStatus::restarting;
     }
 
+    /// A paused container's job goes on when it is resumed.
+    static bool works(const FoundContainer& found, const History& history) {
+        return history.job_runs && (runs(found) || found.status == ContainerStatus::paused);
+    }
+
     void unwanted(const SutName& sut, const History& history, const FoundContainer* found) {
         if (found == nullptr) return;
-        if (runs(*found) && history.job_runs) return hold(sut, "its conf is gone; waits for the running job");
+        if (works(*found, history)) return hold(sut, "its conf is gone; waits for the running job");
         act(Verb::retire, sut, "its conf is gone");
     }
 
     void parked(const SutName& sut, const History& history, const FoundContainer* found) {
         if (found == nullptr) return;
-        if (runs(*found) && history.job_runs) return hold(sut, "enabled: false; waits for the running job");
+        if (works(*found, history)) return hold(sut, "enabled: false; waits for the running job");
         act(Verb::park, sut, "enabled: false");
     }
 
     void broken(const SutName& sut, const History& history, const FoundContainer* found) {
         // A conf with an error changes nothing: not even that a dead agent is started again.
-        if (found != nullptr && !runs(*found) && found->status != ContainerStatus::paused)
-            start_again(sut, history, *found);
+        if (found == nullptr || runs(*found) || found->status == ContainerStatus::paused) return;
+        if (found->status == ContainerStatus::dead) return hold(sut, "dead, and the conf has an error");
+        start_again(sut, history, *found);
     }
 
     void run(const SutName& sut, const Wanted& wanted, const History& history, const FoundContainer* found) {
         if (found == nullptr) return act(Verb::create, sut, "no container");
-        if (found->status == ContainerStatus::removing) return wake(now_ + std::chrono::seconds{1});
         const bool reshaped = found->config_hash != wanted.config_hash;
         if (found->status == ContainerStatus::paused) return hold(sut, "paused");
         if (reshaped) {
-            if (runs(*found) && history.job_runs)
+            if (works(*found, history))
                 return hold(sut, "the conf shapes another container; waits for the running job");
             return act(Verb::recreate, sut, "the conf shapes another container");
+        }
+        // An engine never starts what it failed to remove.
+        if (found->status == ContainerStatus::dead) {
+            if (may_restart(sut, history)) act(Verb::recreate, sut, "the container is dead");
+            return;
         }
         if (history.delivered_hash != wanted.delivery_hash)
             return act(Verb::deliver, sut, "the conf or a companion changed");
@@ -105,7 +116,7 @@ class Pass {
         // Just started, or unpaused: its heartbeat and the engine's word are still those of before.
         if (history.running_since && now_ - *history.running_since < wanted.max_age)
             return wake(*history.running_since + wanted.max_age);
-        const bool hushed = silent(wanted, history);
+        const auto hushed = silent_since(wanted, history);
         const bool says_unhealthy = history.agent_says.starts_with("unhealthy");
         std::string doubt;
         if (hushed)
@@ -118,21 +129,23 @@ class Pass {
             return;
         if (!wanted.restart_on_unhealthy) return hold(sut, doubt);
         if (!hushed && history.job_runs) return hold(sut, doubt + "; waits for the running job");
-        if (history.probe == History::Probe::none || now_ - history.probed_at >= k_probe_again)
-            return act(Verb::probe, sut, doubt);
+        // A probe from before the silence tells nothing about it.
+        const auto old = now_ - history.probed_at >= k_probe_again || (hushed && history.probed_at < *hushed);
+        if (history.probe == History::Probe::none || old) return act(Verb::probe, sut, doubt);
         if (history.probe == History::Probe::fine) return wake(history.probed_at + k_probe_again);
         if (may_restart(sut, history)) act(Verb::restart, sut, "unhealthy: " + history.probe_said);
     }
 
     /// Missing heartbeats mean something only while our own link has been up long enough to hear them.
-    bool silent(const Wanted& wanted, const History& history) {
-        if (!observation_.link_up_since || !history.running_since) return false;
+    std::optional<SteadyTime> silent_since(const Wanted& wanted, const History& history) {
+        if (!observation_.link_up_since || !history.running_since) return std::nullopt;
         const auto listening = *observation_.link_up_since + wanted.max_age + k_link_settles;
         auto last = std::max(*history.running_since, history.last_beat.value_or(*history.running_since));
         const auto due = last + wanted.max_age;
-        if (now_ >= due && now_ >= listening) return true;
-        wake(std::max(due, listening));
-        return false;
+        const auto since = std::max(due, listening);
+        if (now_ >= since) return since;
+        wake(since);
+        return std::nullopt;
     }
 
     const Observation& observation_;
@@ -140,15 +153,16 @@ class Pass {
     Plan& plan_;
 };
 
-/// A folder that was emptied by mistake must not empty the lab.
+/// A folder that was emptied by mistake must not empty the lab, nor may one that is emptied file by file: what went
+/// within the last minute counts, and so does what is yet to go once it is idle.
 void brake(const Observation& observation, Plan& plan) {
-    const auto is_removal = [](const Action& action) { return action.verb == Verb::retire; };
-    const auto removals = static_cast<std::size_t>(std::ranges::count_if(plan.actions, is_removal));
-    if (observation.removals_released || observation.fleet_before < k_brake_from ||
-        removals * 2 <= observation.fleet_before)
-        return;
-    const auto why = std::to_string(removals) + " of " + std::to_string(observation.fleet_before) +
+    const auto stay = static_cast<std::size_t>(std::ranges::count_if(
+        observation.found, [&](const auto& one) { return observation.wanted.contains(one.first); }));
+    const auto fleet = std::max(observation.fleet_before, observation.found.size());
+    if (observation.removals_released || fleet < k_brake_from || stay * 2 >= fleet) return;
+    const auto why = std::to_string(fleet - stay) + " of " + std::to_string(fleet) +
                      " agents would be removed: held back until `apply`";
+    const auto is_removal = [](const Action& action) { return action.verb == Verb::retire; };
     for (const auto& action : plan.actions)
         if (is_removal(action)) plan.holds.push_back({action.sut, why});
     std::erase_if(plan.actions, is_removal);
@@ -176,14 +190,14 @@ Plan reconcile(const Observation& observation, SteadyTime now) {
 }
 
 std::string to_text(const Plan& plan) {
-    std::vector<std::string> lines;
+    std::vector<std::pair<SutName, std::string>> lines;
     for (const auto& action : plan.actions)
-        lines.push_back(std::string(to_string(action.verb)) + " " + action.sut.str() + ": " + action.reason + "\n");
-    for (const auto& hold : plan.holds) lines.push_back("hold " + hold.sut.str() + ": " + hold.reason + "\n");
+        lines.emplace_back(action.sut, std::string(to_string(action.verb)) + " " + action.sut.str() + ": " + action.reason + "\n");
+    for (const auto& hold : plan.holds) lines.emplace_back(hold.sut, "hold " + hold.sut.str() + ": " + hold.reason + "\n");
     if (lines.empty()) return "nothing to do\n";
     std::ranges::sort(lines);
     std::string out;
-    for (const auto& line : lines) out += line;
+    for (const auto& [sut, line] : lines) out += line;
     return out;
 }
 

@@ -68,6 +68,12 @@ TEST_CASE("the plan of one agent") {
         {"killed", World().want(wanted()).find(container(Status::exited)).know(healthy()),
          "start alpha: the container ended with 137\n"},
         {"paused", World().want(wanted()).find(container(Status::paused)).know(healthy()), "hold alpha: paused\n"},
+        {"dead", World().want(wanted()).find(container(Status::dead)).know(healthy()), "recreate alpha: the container is dead\n"},
+        {"dead, conf broken", World().want(wanted(Wanted::Kind::broken)).find(container(Status::dead)).know(healthy()),
+         "hold alpha: dead, and the conf has an error\n"},
+        {"is being removed, conf broken", World().want(wanted(Wanted::Kind::broken)).find(container(Status::removing)).know(healthy()),
+         "nothing to do\n"},
+        {"is being removed, conf gone", World().find(container(Status::removing)).know(healthy()), "nothing to do\n"},
         {"reshaped", World().want(wanted()).find(container(Status::running, "old")).know(healthy()),
          "recreate alpha: the conf shapes another container\n"},
         {"reshaped, a job runs",
@@ -79,6 +85,9 @@ TEST_CASE("the plan of one agent") {
         {"conf gone", World().find(container(Status::running)).know(healthy()), "retire alpha: its conf is gone\n"},
         {"conf gone, a job runs",
          World().find(container(Status::running)).know(with([](History& h) { h.job_runs = true; })),
+         "hold alpha: its conf is gone; waits for the running job\n"},
+        {"conf gone, paused amid a job",
+         World().find(container(Status::paused)).know(with([](History& h) { h.job_runs = true; })),
          "hold alpha: its conf is gone; waits for the running job\n"},
         {"parked", World().want(wanted(Wanted::Kind::parked)).find(container(Status::running)).know(healthy()),
          "park alpha: enabled: false\n"},
@@ -114,6 +123,12 @@ TEST_CASE("the plan of one agent") {
              h.probed_at = k_now - 1s;
          })),
          "restart alpha: unhealthy: no heartbeat for 25 s\n"},
+        {"silent, its probe failed before that", World().want(wanted()).find(container(Status::running)).know(with([](History& h) {
+             h.last_beat = k_now - 20s;
+             h.probe = History::Probe::failed;
+             h.probed_at = k_now - 1s;
+         })),
+         "probe alpha: no heartbeat on the bus for 20 s\n"},
         {"says unhealthy, a job runs", World().want(wanted()).find(container(Status::running)).know(with([](History& h) {
              h.agent_says = "unhealthy: command in a crash loop";
              h.job_runs = true;
@@ -130,8 +145,8 @@ TEST_CASE("the plan of one agent") {
              h.ended_with_engine = true;
          })),
          "start alpha: it ended with the engine\n"},
-        {"restarted 11 s ago",
-         World().want(wanted()).find(container(Status::exited)).know(with([](History& h) { h.restarts = {k_now - 11s}; })),
+        {"restarted just 10 s ago",
+         World().want(wanted()).find(container(Status::exited)).know(with([](History& h) { h.restarts = {k_now - 10s}; })),
          "start alpha: the container ended with 137\n"},
     };
     for (const auto& row : rows) {
@@ -166,4 +181,7 @@ TEST_CASE("an emptied folder does not empty the lab") {
     observation.wanted.insert_or_assign(*SutName::parse("a1"), wanted(Wanted::Kind::broken));
     observation.wanted.insert_or_assign(*SutName::parse("a2"), wanted(Wanted::Kind::broken));
     CHECK(reconcile(observation, k_now).actions.size() == 2);  // half of it is not more than half
+    observation.found.erase(*SutName::parse("a3"));
+    observation.wanted.erase(*SutName::parse("a2"));
+    CHECK(reconcile(observation, k_now).actions.empty());  // with the one that just went it is
 }
