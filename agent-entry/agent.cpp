@@ -133,11 +133,11 @@ void Agent::wait() {
         if (due) until = std::min(until, *due);
     };
     sooner(lifecycle_.due());
-    sooner(feed_.due());
+    sooner(feed_due_);
     sooner(command_kill_at_);
     if (session_->connected()) sooner(next_beat_);
     if (!rejection_.empty()) sooner(rejection_until_);
-    if (current_) sooner(current_->run.due()), sooner(current_->feed.due());
+    if (current_) sooner(current_->run.due());
     const auto ms = std::chrono::ceil<std::chrono::milliseconds>(until - sys::steady_now()).count();
     std::array<pollfd, 3> set{
         {{wake_.fd(), POLLIN, 0}, {signals_.fd(), POLLIN, 0}, {watch_.fd(), POLLIN, 0}}};

@@ -130,6 +130,7 @@ class Agent {
     std::unique_ptr<JobBook> book_;
     std::shared_ptr<LogFile> log_;
     OutputFeed feed_;
+    std::optional<SteadyTime> feed_due_;  ///< when a feed has something to send, as far as time decides it
     std::unique_ptr<Pump> pump_;
     std::unique_ptr<HeartbeatWriter> heartbeat_;
     mqtt::Board board_;

@@ -190,14 +190,18 @@ void Agent::feed_output(SteadyTime now) {
         current_->log_seen = current_->log->end();
         current_->run.output_seen(now);
     }
+    feed_due_.reset();  // without a connection, and behind an ended job's output, no feed has a time
     if (!session_->connected() || session_->epoch() != epoch_) return;  // a new connection: hear_broker comes first
     feed_.run(now, !command_, publisher("command", ""));
+    feed_due_ = feed_.due();
     std::erase_if(trailing_, [](const Trailing& old) { return old.feed.idle(); });
     for (auto& old : trailing_) {
         old.feed.run(now, true, publisher("job", old.job));
         if (!old.feed.sent_all()) return;  // in order: an ended job's output before the next one's
     }
-    if (current_) current_->feed.run(now, false, publisher("job", current_->record.id.str()));
+    if (!current_) return;
+    current_->feed.run(now, false, publisher("job", current_->record.id.str()));
+    if (const auto due = current_->feed.due(); due && (!feed_due_ || *due < *feed_due_)) feed_due_ = due;
 }
 
 std::string Agent::state_name() const {

@@ -188,3 +188,21 @@ TEST_CASE("a healthcheck of a living agent says ok, of a stopped one why not") {
     agent.signal(SIGCONT);
     CHECK(eventually([&] { return probe() == 0; }));
 }
+
+TEST_CASE("a broker that goes away while output flows leaves the agent at rest") {
+    PrivateBroker broker;
+    Watcher watcher(broker);
+    PrivateAgent agent(broker.url(),
+                       script("while [ ! -e \"$BOX/quiet\" ]; do printf x; sleep 0.01; "
+                              "done; : >\"$BOX/is_quiet\"; " +
+                              until("never")));
+    REQUIRE(watcher.sees("output", "x"));
+    // So that a part of a line waits for its time to be sent.
+    REQUIRE(eventually([&, size = agent.log().size()] { return agent.log().size() > size + 5; }));
+    broker.kill();
+    REQUIRE(
+        eventually([&] { return contains(agent.read_box("../run/heartbeat"), "broker away"); }));
+    agent.write_box("quiet");
+    REQUIRE(eventually([&] { return std::filesystem::exists(agent.box("is_quiet")); }));
+    CHECK(cpu_share(agent.pid()) < 0.3);
+}
