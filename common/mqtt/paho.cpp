@@ -24,6 +24,15 @@ std::string paho_url(const std::string& url) {
     return url.starts_with(k_mqtt) ? "tcp://" + url.substr(k_mqtt.size()) : url;
 }
 
+/// A token's wait cannot be interrupted, so it is done in parts: a close does not wait for a silent broker.
+bool answered(::mqtt::token& token, std::chrono::milliseconds limit, const std::stop_token& stop) {
+    constexpr std::chrono::milliseconds k_part{50};
+    const auto deadline = std::chrono::steady_clock::now() + limit;
+    while (!token.wait_for(k_part))
+        if (stop.stop_requested() || std::chrono::steady_clock::now() >= deadline) return false;
+    return true;
+}
+
 }  // namespace
 
 ::mqtt::message_ptr to_paho(const Publication& publication) {
@@ -95,12 +104,12 @@ std::unique_ptr<::mqtt::async_client> make_client(const SessionOptions& options)
 }
 
 Result<void> establish(::mqtt::async_client& client, const SessionOptions& options,
-                       std::chrono::milliseconds limit) try {
+                       std::chrono::milliseconds limit, const std::stop_token& stop) try {
     const auto connecting = client.connect(connect_options(options));
-    if (!connecting->wait_for(limit)) return fail(ErrorKind::transient, "the broker does not answer");
+    if (!answered(*connecting, limit, stop)) return fail(ErrorKind::transient, "the broker does not answer");
     for (const auto& wanted : options.subscriptions) {
         const auto subscribing = client.subscribe(wanted.filter, wanted.qos, subscribe_options(wanted));
-        if (!subscribing->wait_for(limit)) return fail(ErrorKind::transient, "no answer to a subscription");
+        if (!answered(*subscribing, limit, stop)) return fail(ErrorKind::transient, "no answer to a subscription");
     }
     return {};
 } catch (const ::mqtt::exception& error) {

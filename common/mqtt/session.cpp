@@ -91,7 +91,7 @@ class PahoSession final : public Session {
     /// The client of a connection that is up.
     Result<std::shared_ptr<::mqtt::async_client>> client() const;
     void keep_connected(const std::stop_token& stop);
-    Result<void> connect_once();
+    Result<void> connect_once(const std::stop_token& stop);
     void wait_for_loss(const std::stop_token& stop);
     void set_callbacks(::mqtt::async_client& client);
     void lost(const std::string& why);
@@ -140,7 +140,7 @@ void PahoSession::lost(const std::string& why) {
     wake_.notify();
 }
 
-Result<void> PahoSession::connect_once() try {
+Result<void> PahoSession::connect_once(const std::stop_token& stop) try {
     const std::shared_ptr<::mqtt::async_client> client = make_client(options_);
     set_callbacks(*client);
     lost_ = false;
@@ -148,7 +148,7 @@ Result<void> PahoSession::connect_once() try {
         const std::scoped_lock lock(mutex_);
         client_ = client;
     }
-    if (auto up = establish(*client, options_, k_answer_limit); !up) return up;
+    if (auto up = establish(*client, options_, k_answer_limit, stop); !up) return up;
     const std::scoped_lock lock(mutex_);
     if (lost_) return fail(ErrorKind::transient, last_error_);
     last_error_.clear();
@@ -174,7 +174,7 @@ std::chrono::milliseconds PahoSession::next_delay(unsigned failures) {
 void PahoSession::keep_connected(const std::stop_token& stop) {
     unsigned failures = 0;
     while (!stop.stop_requested()) {
-        if (auto up = connect_once(); up) {
+        if (auto up = connect_once(stop); up) {
             failures = 0;
             wait_for_loss(stop);
         } else {

@@ -9,6 +9,7 @@
 #include <iterator>
 #include <sstream>
 
+#include "lab.hpp"
 #include "mqtt/session.hpp"
 #include "private_agent.hpp"
 #include "sys/file.hpp"
@@ -16,6 +17,7 @@
 using namespace sutfleet;
 using namespace std::chrono_literals;
 using test::eventually;
+using test::Lab;
 using test::PrivateAgent;
 using test::shell_rules;
 
@@ -189,20 +191,23 @@ TEST_CASE("a healthcheck of a living agent says ok, of a stopped one why not") {
     CHECK(eventually([&] { return probe() == 0; }));
 }
 
-TEST_CASE("a broker that goes away while output flows leaves the agent at rest") {
-    PrivateBroker broker;
-    Watcher watcher(broker);
-    PrivateAgent agent(broker.url(),
-                       script("while [ ! -e \"$BOX/quiet\" ]; do printf x; sleep 0.01; "
-                              "done; : >\"$BOX/is_quiet\"; " +
-                              until("never")));
-    REQUIRE(watcher.sees("output", "x"));
-    // So that a part of a line waits for its time to be sent.
-    REQUIRE(eventually([&, size = agent.log().size()] { return agent.log().size() > size + 5; }));
-    broker.kill();
-    REQUIRE(
-        eventually([&] { return contains(agent.read_box("../run/heartbeat"), "broker away"); }));
-    agent.write_box("quiet");
-    REQUIRE(eventually([&] { return std::filesystem::exists(agent.box("is_quiet")); }));
-    CHECK(cpu_share(agent.pid()) < 0.3);
+TEST_CASE("a broker that takes a connection and then is silent delays no stop") {
+    const test::SilentServer silent;
+    PrivateAgent agent(AGENT_ENTRY, silent.url(), shell_rules("trap 'exit 7' TERM; echo up; while :; do sleep 0.05; done"));
+    REQUIRE(logged(agent, "up\n"));
+    const auto start = std::chrono::steady_clock::now();
+    agent.signal(SIGTERM);
+    CHECK(end_of(agent) == 7);
+    CHECK(std::chrono::steady_clock::now() - start < 4s);  // Paho's own limit for a connection is longer
+}
+
+TEST_CASE("a broker that goes away while a part of a line waits leaves the agent at rest") {
+    Lab lab(AGENT_ENTRY, shell_rules("while :; do printf x; sleep 0.01; done"));
+    REQUIRE(lab.says("output", "x"));
+    lab.broker.kill();
+    REQUIRE(eventually([&] { return has(lab.agent->heartbeat(), "broker away"); }));
+    const auto before = cpu_of(lab.agent->pid());
+    const auto until = std::chrono::steady_clock::now() + 1s;
+    eventually([&] { return std::chrono::steady_clock::now() > until; });
+    CHECK(cpu_of(lab.agent->pid()) - before < 0.4);
 }

@@ -29,8 +29,8 @@ sockaddr_in loopback(int port) {
     return address;
 }
 
-int free_port() {
-    const sys::UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+/// Binds the socket to a free port. @return the port.
+int bind_free(const sys::UniqueFd& fd) {
     auto address = loopback(0);
     socklen_t size = sizeof address;
     if (::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), size) != 0 ||
@@ -38,6 +38,8 @@ int free_port() {
         throw std::runtime_error("no free port");
     return ntohs(address.sin_port);
 }
+
+int free_port() { return bind_free(sys::UniqueFd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0))); }
 
 bool answers(int port) {
     const sys::UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
@@ -89,6 +91,12 @@ void PrivateBroker::end(int signal) {
     ::kill(pid_, signal);
     ::waitpid(pid_, nullptr, 0);
     pid_ = -1;
+}
+
+SilentServer::SilentServer()
+    : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)), port_(bind_free(fd_)) {
+    // The kernel completes the connections that wait to be accepted.
+    if (::listen(fd_.get(), 16) != 0) throw std::runtime_error("cannot listen");
 }
 
 bool eventually(const std::function<bool()>& condition, std::chrono::milliseconds limit) {

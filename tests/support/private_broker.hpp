@@ -7,6 +7,8 @@
 #include <functional>
 #include <string>
 
+#include "sys/fd.hpp"
+
 namespace sutfleet::test {
 
 /// A folder under $TMPDIR that is removed at the end.
@@ -41,6 +43,17 @@ class PrivateBroker {
     TempFolder folder_;
     int port_ = 0;
     pid_t pid_ = -1;
+};
+
+/// Takes connections on a free port of 127.0.0.1 and never says a word.
+class SilentServer {
+  public:
+    SilentServer();
+    [[nodiscard]] std::string url() const { return "mqtt://127.0.0.1:" + std::to_string(port_); }
+
+  private:
+    sys::UniqueFd fd_;
+    int port_ = 0;
 };
 
 /// Asks until it is so. @return false after the limit.
