@@ -118,6 +118,7 @@ Result<std::string> Agent::obey(std::string_view verb, const std::string& argume
     }
     if (verb == "restart") {
         if (!conf_.rules.command) return fail(ErrorKind::not_found, "this SUT has no command");
+        if (stopping_) return fail(ErrorKind::conflict, "the agent stops");
         restart_command(now);
         return "restarting the command";
     }

@@ -82,6 +82,7 @@ void Agent::restart_command(SteadyTime now) {
         lifecycle_ = Lifecycle(conf_.rules.command.has_value(), conf_.rules.restart, now);
         return;
     }
+    if (command_restarts_) return;  // on its way: asking again must not put the kill off
     command_restarts_ = true;
     sys::signal_group(command_->pid, SIGTERM);
     command_kill_at_ = now + conf_.rules.timeouts.stop;

@@ -211,3 +211,15 @@ TEST_CASE("a broker that goes away while a part of a line waits leaves the agent
     eventually([&] { return std::chrono::steady_clock::now() > until; });
     CHECK(cpu_of(lab.agent->pid()) - before < 0.4);
 }
+
+TEST_CASE("a command that ignores TERM is killed in time, however often its restart is asked for") {
+    auto rules = shell_rules("trap '' TERM; echo up; while :; do sleep 0.05; done");
+    rules.timeouts.stop = 1s;
+    Lab lab(AGENT_ENTRY, rules);
+    REQUIRE(logged(*lab.agent, "up\n"));
+    const bool again = eventually([&] {
+        lab.publish("alpha/cmd/restart", "");
+        return has(lab.agent->log(), "up\nup\n");
+    });
+    CHECK(again);
+}
