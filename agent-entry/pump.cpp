@@ -84,14 +84,14 @@ void Pump::run(const std::stop_token& stop) {
                 const std::scoped_lock lock(mutex_);
                 finishing = source->finishing;
             }
-            const bool open = empty(*source, buffer);
+            const bool open = empty(*source, finishing, buffer);
             if (!open || finishing) drop(*source);
         }
     }
 }
 
-bool Pump::empty(Source& source, std::string& buffer) {
-    for (int turn = 0; turn < k_turns_in_a_row || source.finishing; ++turn) {
+bool Pump::empty(Source& source, bool finishing, std::string& buffer) {
+    for (int turn = 0; turn < k_turns_in_a_row || finishing; ++turn) {
         const auto got = ::read(source.fd.get(), buffer.data(), buffer.size());
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return errno == EAGAIN;
@@ -99,7 +99,7 @@ bool Pump::empty(Source& source, std::string& buffer) {
         write_out(source, std::string_view(buffer.data(), static_cast<std::size_t>(got)));
         tick_ns_ = sys::boot_ns();
         // A grandchild that writes for ever must not keep an ended child's pipe for ever.
-        if (source.finishing && turn > 1024) return false;
+        if (finishing && turn > 1024) return false;
     }
     return true;
 }

@@ -42,13 +42,13 @@ class Pump {
         SourceId id;
         sys::UniqueFd fd;
         std::shared_ptr<LogFile> log;
-        bool finishing = false;
+        bool finishing = false;  ///< guarded by mutex_
     };
     Pump(const sys::Wake& owner, sys::Wake wake, int out) : owner_(owner), wake_(std::move(wake)), out_(out) {}
     void run(const std::stop_token& stop);
     [[nodiscard]] std::vector<std::shared_ptr<Source>> sources() const;
     /// @return false at the end of the stream.
-    bool empty(Source& source, std::string& buffer);
+    bool empty(Source& source, bool finishing, std::string& buffer);
     void write_out(const Source& source, std::string_view bytes);
     void drop(const Source& source);
 
