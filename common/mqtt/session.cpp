@@ -20,7 +20,7 @@ constexpr auto k_answer_limit = 10s;
 constexpr PublishId k_quiet = 0;
 
 /// The owner's side of Paho's callbacks: a leaf lock, so that no callback can wait for us.
-class Inbox final : public ::mqtt::iaction_listener {
+class Inbox {
   public:
     explicit Inbox(const sys::Wake& wake) : wake_(wake) {}
 
@@ -32,36 +32,57 @@ class Inbox final : public ::mqtt::iaction_listener {
             ++drained_.dropped;
         wake_.notify();
     }
+    void acknowledge(PublishId id) {
+        const std::scoped_lock lock(mutex_);
+        drained_.acknowledged.push_back(id);
+        wake_.notify();
+    }
     Drained take() {
         const std::scoped_lock lock(mutex_);
         return std::exchange(drained_, {});
     }
-    /// Space in the window for one more publication.
-    bool reserve() {
-        if (in_flight_.load() >= k_window) return false;
-        ++in_flight_;
-        return true;
-    }
-    void forget_window() { in_flight_ = 0; }
-    /// @return whether somebody may wait for the space
-    bool release_one() { return in_flight_-- == k_window; }
-    [[nodiscard]] std::size_t in_flight() const { return in_flight_; }
     void notify() const { wake_.notify(); }
-
-    void on_success(const ::mqtt::token& token) override {
-        const bool was_full = release_one();
-        const auto id = reinterpret_cast<PublishId>(token.get_user_context());
-        const std::scoped_lock lock(mutex_);
-        if (id != k_quiet) drained_.acknowledged.push_back(id);
-        if (id != k_quiet || was_full) wake_.notify();
-    }
-    void on_failure(const ::mqtt::token&) override { release_one(); }
 
   private:
     const sys::Wake& wake_;
     std::mutex mutex_;
     Drained drained_;
+};
+
+/// One connection's publications that the broker has not acknowledged yet, at most `k_window` of them.
+class Window final : public ::mqtt::iaction_listener {
+  public:
+    explicit Window(Inbox& inbox) : inbox_(inbox) {}
+
+    bool reserve() {
+        if (in_flight_.load() >= k_window) return false;
+        ++in_flight_;
+        return true;
+    }
+    /// @return whether somebody may wait for the space
+    bool release_one() { return in_flight_-- == k_window; }
+    [[nodiscard]] bool empty() const { return in_flight_ == 0; }
+
+    void on_success(const ::mqtt::token& token) override {
+        const bool was_full = release_one();
+        if (const auto id = reinterpret_cast<PublishId>(token.get_user_context()); id != k_quiet)
+            inbox_.acknowledge(id);
+        else if (was_full)
+            inbox_.notify();
+    }
+    void on_failure(const ::mqtt::token&) override { release_one(); }
+
+  private:
+    Inbox& inbox_;
     std::atomic<std::size_t> in_flight_{0};
+};
+
+/// Used for one connection and thrown away: what Paho says late of an old one never counts against the next.
+struct Connection {
+    Connection(Inbox& inbox, const SessionOptions& options) : window(inbox), client(make_client(options)) {}
+
+    Window window;
+    std::unique_ptr<::mqtt::async_client> client;  ///< last: its end fails what is in the window
 };
 
 class PahoSession final : public Session {
@@ -88,8 +109,8 @@ class PahoSession final : public Session {
     void close(std::chrono::milliseconds limit) override;
 
   private:
-    /// The client of a connection that is up.
-    Result<std::shared_ptr<::mqtt::async_client>> client() const;
+    /// The connection, if there is one.
+    Result<std::shared_ptr<Connection>> up() const;
     void keep_connected(const std::stop_token& stop);
     Result<void> connect_once(const std::stop_token& stop);
     void wait_for_loss(const std::stop_token& stop);
@@ -101,9 +122,9 @@ class PahoSession final : public Session {
     const sys::Wake& wake_;
     const Intake intake_;
     Inbox inbox_;
-    mutable std::mutex mutex_;  ///< guards client_ and last_error_
+    mutable std::mutex mutex_;  ///< guards connection_ and last_error_
     std::condition_variable_any changed_;
-    std::shared_ptr<::mqtt::async_client> client_;  ///< one connection's: used once and thrown away
+    std::shared_ptr<Connection> connection_;
     std::string last_error_ = "not connected yet";
     std::atomic<bool> connected_{false};
     std::atomic<bool> lost_{false};
@@ -141,14 +162,14 @@ void PahoSession::lost(const std::string& why) {
 }
 
 Result<void> PahoSession::connect_once(const std::stop_token& stop) try {
-    const std::shared_ptr<::mqtt::async_client> client = make_client(options_);
-    set_callbacks(*client);
+    const auto connection = std::make_shared<Connection>(inbox_, options_);
+    set_callbacks(*connection->client);
     lost_ = false;
     {
         const std::scoped_lock lock(mutex_);
-        client_ = client;
+        connection_ = connection;
     }
-    if (auto up = establish(*client, options_, k_answer_limit, stop); !up) return up;
+    if (auto up = establish(*connection->client, options_, k_answer_limit, stop); !up) return up;
     const std::scoped_lock lock(mutex_);
     if (lost_) return fail(ErrorKind::transient, last_error_);
     last_error_.clear();
@@ -181,71 +202,73 @@ void PahoSession::keep_connected(const std::stop_token& stop) {
             const std::scoped_lock lock(mutex_);
             last_error_ = up.error().message;
         }
-        std::shared_ptr<::mqtt::async_client> old;
+        std::shared_ptr<Connection> old;
         {
             const std::scoped_lock lock(mutex_);
-            old = std::exchange(client_, nullptr);
+            old = std::exchange(connection_, nullptr);
         }
         old.reset();
-        inbox_.forget_window();
         wake_.notify();
         std::unique_lock lock(mutex_);
         changed_.wait_for(lock, stop, next_delay(++failures), [] { return false; });
     }
 }
 
-Result<std::shared_ptr<::mqtt::async_client>> PahoSession::client() const {
+Result<std::shared_ptr<Connection>> PahoSession::up() const {
     const std::scoped_lock lock(mutex_);
-    if (!connected_ || !client_) return fail(ErrorKind::transient, "no connection to the broker");
-    return client_;
+    if (!connected_ || !connection_) return fail(ErrorKind::transient, "no connection to the broker");
+    return connection_;
 }
 
 Result<void> PahoSession::subscribe(const Subscription& wanted) try {
-    const auto up = client();
-    if (!up) return fail(up.error());
-    (*up)->subscribe(wanted.filter, wanted.qos, subscribe_options(wanted));
+    const auto connection = up();
+    if (!connection) return fail(connection.error());
+    (*connection)->client->subscribe(wanted.filter, wanted.qos, subscribe_options(wanted));
     return {};
 } catch (const std::exception& error) {
     return fail(ErrorKind::transient, error.what());
 }
 
 Result<void> PahoSession::unsubscribe(const std::string& filter) try {
-    const auto up = client();
-    if (!up) return fail(up.error());
-    (*up)->unsubscribe(filter);
+    const auto connection = up();
+    if (!connection) return fail(connection.error());
+    (*connection)->client->unsubscribe(filter);
     return {};
 } catch (const std::exception& error) {
     return fail(ErrorKind::transient, error.what());
 }
 
-Result<PublishId> PahoSession::publish(const Publication& publication) try {
-    const auto up = client();
-    if (!up) return fail(up.error());
-    if (!inbox_.reserve()) return fail(ErrorKind::transient, "the broker does not keep up");
+Result<PublishId> PahoSession::publish(const Publication& publication) {
+    const auto connection = up();
+    if (!connection) return fail(connection.error());
+    Window& window = (*connection)->window;
+    if (!window.reserve()) return fail(ErrorKind::transient, "the broker does not keep up");
     const PublishId id = publication.quiet ? k_quiet : next_id_++;
-    (*up)->publish(to_paho(publication), reinterpret_cast<void*>(id), inbox_);
-    return id;
-} catch (const std::exception& error) {
-    inbox_.release_one();
-    return fail(ErrorKind::transient, error.what());
+    try {
+        (*connection)->client->publish(to_paho(publication), reinterpret_cast<void*>(id), window);
+        return id;
+    } catch (const std::exception& error) {
+        window.release_one();
+        return fail(ErrorKind::transient, error.what());
+    }
 }
 
 Drained PahoSession::drain() { return inbox_.take(); }
 
 void PahoSession::close(std::chrono::milliseconds limit) {
     const auto deadline = std::chrono::steady_clock::now() + limit;
-    while (connected_ && inbox_.in_flight() > 0 && std::chrono::steady_clock::now() < deadline) {
-        std::unique_lock lock(mutex_);
-        changed_.wait_for(lock, 2ms);  // an acknowledgement has no condition of its own
+    if (auto connection = up()) {
+        while (connected_ && !(*connection)->window.empty() && std::chrono::steady_clock::now() < deadline) {
+            std::unique_lock lock(mutex_);
+            changed_.wait_for(lock, 2ms);  // an acknowledgement has no condition of its own
+        }
+        try {
+            (*connection)->client->disconnect()->wait_for(std::max<std::chrono::milliseconds>(
+                100ms, std::chrono::duration_cast<std::chrono::milliseconds>(
+                           deadline - std::chrono::steady_clock::now())));
+        } catch (const std::exception&) {  // it was lost meanwhile: nothing is left to be closed
+        }
     }
-    auto up = client();
-    try {
-        if (up) (*up)->disconnect()->wait_for(std::max<std::chrono::milliseconds>(
-            100ms, std::chrono::duration_cast<std::chrono::milliseconds>(
-                       deadline - std::chrono::steady_clock::now())));
-    } catch (const std::exception&) {  // it was lost meanwhile: nothing is left to be closed
-    }
-    up = fail(ErrorKind::transient, "closed");  // the thread destroys the client
     thread_.request_stop();
     changed_.notify_all();
     if (thread_.joinable()) thread_.join();

@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <thread>
 #include <vector>
 
 #include "mqtt/session.hpp"
@@ -76,6 +77,31 @@ TEST_CASE("after kill -9 of the broker the session is back by itself, and says s
     CHECK(client.up());
     CHECK(client.session->epoch() > before);
     CHECK(client.session->last_error().empty());
+}
+
+TEST_CASE("a session that loses its broker with a full window publishes on afterwards, each time") {
+    test::PrivateBroker broker;
+    Client client(options(broker, "writer"));
+    for (int round = 0; round < 8; ++round) {
+        REQUIRE(client.up());
+        std::atomic<bool> gone{false};
+        std::jthread killer([&] {
+            std::this_thread::sleep_for(std::chrono::milliseconds(20 * round));
+            broker.kill();
+            gone = true;
+        });
+        while (!gone || client.session->connected()) client.send("a", std::string(200, 'x'));
+        killer.join();
+        broker.start();
+    }
+    REQUIRE(client.up());
+    client.session->drain();
+    std::size_t acknowledged = 0;
+    for (int sent = 0; sent < 1000; ++sent) {
+        REQUIRE(eventually([&] { return client.send("a", "b"); }));
+        acknowledged += client.session->drain().acknowledged.size();
+    }
+    CHECK(eventually([&] { return (acknowledged += client.session->drain().acknowledged.size()) >= 1000; }));
 }
 
 TEST_CASE("the will is published when the connection is lost, not after a clean close") {
