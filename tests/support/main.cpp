@@ -1,15 +1,11 @@
-#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
+#define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
-#include <spdlog/cfg/env.h>
 #include <spdlog/spdlog.h>
 
-namespace {
+#include <cstdlib>
 
-/// What is logged in the test's own process would hide which check failed; SPDLOG_LEVEL=debug shows it.
-[[maybe_unused]] const bool quiet = [] {
-    spdlog::set_level(spdlog::level::off);
-    spdlog::cfg::load_env_levels();
-    return true;
-}();
-
-}  // namespace
+int main(int argc, char** argv) {
+    // What is logged in the test's own process would hide which check failed.
+    if (std::getenv("SUTFLEET_LOG") == nullptr) spdlog::default_logger_raw()->set_level(spdlog::level::off);
+    return doctest::Context(argc, argv).run();
+}
