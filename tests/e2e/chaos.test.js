@@ -1,14 +1,17 @@
 'use strict';
 // Jobs while everything is killed: each job with an id that was acknowledged ran exactly once, or is LOST and says so.
-// CHAOS_JOBS, CHAOS_SEED; the default is short. It prints what it did and counted.
+// CHAOS_JOBS, CHAOS_SECONDS and CHAOS_SEED; the default is short. It prints what it did and counted. Run by
+// private_engine.sh, the engine is killed as well.
 const test = require('node:test');
 const assert = require('node:assert');
 const fs = require('node:fs');
 const path = require('node:path');
-const { stack, sutDir, container, docker, inspect, byRole, until, sleep, Explorer } = require('./support.js');
+const { run, stack, sutDir, container, docker, inspect, byRole, until, sleep, Explorer } = require('./support.js');
 
 const jobs = Number(process.env.CHAOS_JOBS ?? 80);
+const seconds = Number(process.env.CHAOS_SECONDS ?? 45);
 const seed = Number(process.env.CHAOS_SEED ?? Math.floor(Math.random() * 1e9));
+const engine = process.env.SUTFLEET_PRIVATE_ENGINE;
 const suts = ['alpha', 'bravo', 'charlie', 'chaos'];
 
 /** mulberry32: the same faults and jobs for the same seed. */
@@ -39,13 +42,19 @@ const faults = {
     quietly('network', 'connect', `${stack}-bus`, one);
   },
 };
+if (engine) {
+  faults['kill the engine'] = async () => {
+    process.kill(Number(fs.readFileSync(path.join(engine, 'docker.pid'), 'utf8')), 'SIGKILL');
+    run(path.join(__dirname, 'private_engine.sh'), '--launch');
+  };
+}
 
 /** The newest record of each job, from the agent's own journal. */
 function journalOf(sut) {
   const text = docker('exec', container(sut), 'cat', '/var/lib/sutfleet/jobs/journal');
   const records = new Map();
   for (const line of text.split('\n')) {
-    if (!line.startsWith('{"id":"')) continue;
+    if (!line.startsWith('{"id":"')) continue; // the line before it: digest and sizes
     // A request may follow the record on the line.
     let depth = 0, quoted = false, end = 0;
     for (; end < line.length; end += 1) {
@@ -61,7 +70,8 @@ function journalOf(sut) {
   return records;
 }
 
-test(`chaos with ${jobs} jobs, seed ${seed}`, async () => {
+test(`chaos with ${jobs} jobs in ${seconds} s, seed ${seed}`, async () => {
+  run('docker-compose', 'up', '-d', '--no-build');
   fs.writeFileSync(path.join(sutDir, 'chaos.conf'), 'description: for the chaos test\n');
   const explorer = await Explorer.open();
   for (const sut of suts) await explorer.until(`${sut}/agent`, (v) => v === 'ok', 120);
@@ -71,7 +81,7 @@ test(`chaos with ${jobs} jobs, seed ${seed}`, async () => {
   const done = Object.fromEntries(Object.keys(faults).map((name) => [name, 0]));
   const trouble = (async () => {
     while (submitting) {
-      await sleep(500 + random() * 2500);
+      await sleep(300 + random() * 2000);
       const name = pick(Object.keys(faults));
       await faults[name](explorer);
       done[name] += 1;
@@ -80,7 +90,7 @@ test(`chaos with ${jobs} jobs, seed ${seed}`, async () => {
   // As sutctl does it: published under the same id until the agent's word is there.
   const one = async (number) => {
     const sut = suts[number % suts.length], id = `c${seed}-${number}`;
-    const command = `echo ${id} >> /var/lib/sutfleet/ran; sleep ${(random() * 0.3).toFixed(2)}`;
+    const command = `echo ${id} >> /var/lib/sutfleet/ran; sleep ${(random() * 1.5).toFixed(2)}`;
     const known = () => acknowledged.has(`${sut}/job/${id}`);
     for (const end = Date.now() + 240_000; !known();) {
       if (Date.now() > end) throw new Error(`${id} was never acknowledged`);
@@ -88,10 +98,26 @@ test(`chaos with ${jobs} jobs, seed ${seed}`, async () => {
       for (const again = Date.now() + 3000; Date.now() < again && !known();) await sleep(100);
     }
   };
-  const lanes = Array.from({ length: 8 }, async (_, lane) => { for (let n = lane; n < jobs; n += 8) await one(n); });
+  const lanes = Array.from({ length: 8 }, async (_, lane) => {
+    for (let n = lane; n < jobs; n += 8) {
+      await sleep((random() * 2 * 8 * seconds * 1000) / jobs);
+      await one(n);
+    }
+  });
+  // A text has no id: what the broker acknowledged may still be lost with it, or be delivered again.
+  const texts = [];
+  lanes.push((async () => {
+    for (let n = 0; n < jobs / 20; n += 1) {
+      await sleep((random() * 2 * seconds * 1000) / (jobs / 20));
+      const mark = `t${seed}-${n}`;
+      await new Promise((done) => explorer.client.publish(`${suts[n % suts.length]}/submit`,
+        `echo ${mark} >> /var/lib/sutfleet/ran`, { qos: 1 }, (error) => { if (!error) texts.push(mark); done(); }));
+    }
+  })());
   try { await Promise.all(lanes); } finally { submitting = false; await trouble; }
 
   const counts = { SUCCEEDED: 0, LOST: 0 };
+  const textCounts = { sent: texts.length, ran: 0, 'ran again': 0, 'refused as a repeat': 0 };
   for (const sut of suts) {
     await until(`${sut} is ok and idle`, () => {
       const now = explorer.json(`${sut}/jobs`);
@@ -107,10 +133,16 @@ test(`chaos with ${jobs} jobs, seed ${seed}`, async () => {
       if (record.state === 'SUCCEEDED') assert.equal(times, 1, `${id} is SUCCEEDED and did not run`);
       counts[record.state] += 1;
     }
+    for (const mark of texts) {
+      const times = ran.filter((line) => line === mark).length;
+      textCounts.ran += Math.min(times, 1);
+      textCounts['ran again'] += Math.max(times - 1, 0);
+    }
+    textCounts['refused as a repeat'] += [...records.values()].filter((one) => one.reason?.startsWith('duplicate of')).length;
     for (const id of explorer.json(`${sut}/jobs`).done)
       await until(`${sut}/job/${id} agrees with the journal`, () => explorer.json(`${sut}/job/${id}`)?.state === records.get(id)?.state, 75);
   }
-  console.log(`seed ${seed}: ${JSON.stringify(done)} ${JSON.stringify(counts)}`);
+  console.log(`seed ${seed}: faults ${JSON.stringify(done)} jobs ${JSON.stringify(counts)} texts ${JSON.stringify(textCounts)}`);
   assert.equal(counts.SUCCEEDED + counts.LOST, jobs);
   await explorer.close();
   fs.unlinkSync(path.join(sutDir, 'chaos.conf'));
