@@ -94,6 +94,10 @@ Result<void> Agent::connect() {
     heartbeat_ = std::make_unique<HeartbeatWriter>(
         folders_.run + "/" + std::string(agent_files::k_heartbeat), [raw = pump_.get()] { return raw->last_tick_ns(); },
         conf_.rules.health);
+    std::set<JobId> live;
+    for (const auto& jobs : {cleanups_, book_->queued()})
+        for (const auto& record : jobs) live.insert(record.id);
+    job_folders_ = std::make_unique<JobFolders>(book_->folder(), conf_.rules.jobs, std::move(live), wake_);
     mqtt::SessionOptions options;
     options.url = conf_.broker;
     options.client_id = options.user = conf_.sut.str();
@@ -159,6 +163,11 @@ void Agent::turn(SteadyTime now) {
         command_kill_at_.reset();
     }
     if (current_) apply(current_->run.tick(now), now);
+    if (current_ && current_->finish)
+        if (auto listed = job_folders_->take_listed()) {
+            current_->record.artifacts = *std::move(listed);
+            complete_job(*current_->finish);
+        }
     run_command(now);
     next_job(now);
     report_health(now);
@@ -220,6 +229,7 @@ void Agent::reload(SteadyTime now) {
         old.command != fresh.command || old.restart != fresh.restart || old.env != fresh.env;
     conf_ = *std::move(conf);
     heartbeat_->set_rules(conf_.rules.health);
+    job_folders_->set_rules(conf_.rules.jobs);
     sys::log(sys::Level::info, "the conf was reloaded");
     if (command_changed && !stopping_) restart_command(now);
 }
@@ -233,7 +243,7 @@ void Agent::begin_stop(SteadyTime now) {
         sys::signal_group(command_->pid, SIGTERM);
         command_kill_at_ = now + conf_.rules.timeouts.stop;
     }
-    if (current_) apply(current_->run.abandon(now), now);
+    if (current_) current_->finish ? complete_job(*current_->finish) : apply(current_->run.abandon(now), now);
 }
 
 bool Agent::stopped() const { return stopping_ && !command_ && !current_; }

@@ -13,6 +13,7 @@
 #include "core/topics.hpp"
 #include "heartbeat_writer.hpp"
 #include "job_book.hpp"
+#include "job_folders.hpp"
 #include "job_run.hpp"
 #include "lifecycle.hpp"
 #include "mqtt/board.hpp"
@@ -64,11 +65,13 @@ class Agent {
         JobRun run;
         std::map<std::string, std::string> env;  ///< of the job's own
         RetryRule retries;
+        std::vector<std::string> artifacts;  ///< patterns
         std::shared_ptr<LogFile> log;
         OutputFeed feed;
         std::optional<Running> child;
         std::uint64_t log_seen = 0;
         bool only_cleanup = false;
+        std::optional<FinishJob> finish{};  ///< set: its artifacts are being listed, and then it is over
         long memory_kills = 0;  ///< of the control group, when the phase started
         [[nodiscard]] std::string marker() const { return marker_of(record); }
     };
@@ -102,12 +105,14 @@ class Agent {
     void spawn_phase(const SpawnPhase& step, SteadyTime now);
     void phase_ended(int code, SteadyTime now);
     void finish_job(const FinishJob& finish);
+    void complete_job(const FinishJob& finish);
     void journal_current();
 
     // bus.cpp
     void hear_broker(SteadyTime now);
     void hear(const mqtt::Message& message, SteadyTime now);
     void answer(const mqtt::Message& request, std::string_view verb, const Result<std::string>& outcome);
+    Result<std::string> prune(const std::string& argument);
     Result<std::string> obey(std::string_view verb, const std::string& argument, SteadyTime now);
     void answer_requester(const JobBook::Answer& said);
     void answer_submits(SteadyTime now);
@@ -128,6 +133,7 @@ class Agent {
     sys::Signals signals_;
     sys::DirWatch watch_;
     std::unique_ptr<JobBook> book_;
+    std::unique_ptr<JobFolders> job_folders_;
     std::shared_ptr<LogFile> log_;
     OutputFeed feed_;
     std::optional<SteadyTime> feed_due_;  ///< when a feed has something to send, as far as time decides it

@@ -17,6 +17,7 @@ using nlohmann::ordered_json;
 using namespace std::chrono_literals;
 
 constexpr auto k_rejection_shown = 5s;
+constexpr std::ptrdiff_t k_pruned_shown = 50;
 
 std::string dump(const ordered_json& value) {
     return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
@@ -102,6 +103,7 @@ Result<std::string> Agent::obey(std::string_view verb, const std::string& argume
     if (verb == "cancel") {
         if (current_ && (argument.empty() || argument == current_->record.id.str())) {
             const auto id = current_->record.id.str();
+            if (current_->finish) return fail(ErrorKind::conflict, "job " + id + " has ended; its artifacts are being listed");
             apply(current_->run.cancel("canceled", now), now);
             return "canceling " + id;
         }
@@ -133,8 +135,28 @@ Result<std::string> Agent::obey(std::string_view verb, const std::string& argume
         book_->refuse_all("");
         return "takes jobs";
     }
+    if (verb == "prune") return prune(argument);
     return fail(ErrorKind::invalid_input, "unknown command '" + std::string(verb.substr(0, 40)) +
-                                              "': expected cancel, restart, drain or resume");
+                                              "': expected cancel, restart, drain, resume or prune");
+}
+
+Result<std::string> Agent::prune(const std::string& argument) {
+    constexpr std::string_view k_dry_run = "dry-run";
+    if (!argument.empty() && argument != k_dry_run)
+        return fail(ErrorKind::invalid_input, "'" + argument.substr(0, 40) + "': expected nothing or dry-run");
+    const auto due = job_folders_->due(sys::wall_now());
+    if (!due) return fail(ErrorKind::transient, "the job folders are still being measured: try again");
+    std::uint64_t bytes = 0;
+    std::string list;
+    for (const auto& one : *due) {
+        bytes += one.bytes;
+        if (&one - due->data() < k_pruned_shown)
+            list += "\n" + one.id.str() + "  " + std::to_string(one.bytes / 1024) + " KiB  ended " + format_rfc3339(one.ended);
+    }
+    if (std::ssize(*due) > k_pruned_shown) list += "\n…";
+    if (argument.empty()) job_folders_->remove_due();
+    return std::string(argument.empty() ? "removes " : "would remove ") + std::to_string(due->size()) + " job folders, " +
+           std::to_string(bytes / 1024) + " KiB" + list;
 }
 
 /// Beside `submit_status`, which is for all: the requester's own answer, if it has asked for one.

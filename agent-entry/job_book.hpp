@@ -76,6 +76,7 @@ class JobBook {
     /// testflinger.json, and the text of the job in `command`.
     Result<void> make_folder(const JobId& id, const JobRequest& request) const;
     [[nodiscard]] std::string folder(const JobId& id) const;
+    [[nodiscard]] const std::string& folder() const { return folder_; }  ///< that all of theirs are in
 
   private:
     /// What is remembered of any job.

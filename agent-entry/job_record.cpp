@@ -26,6 +26,14 @@ void take_number(const ordered_json& from, const char* key, Int& into) {
     into = integer_of<Int>(from.at(key));
 }
 
+ordered_json to_json(const Artifact& one) {
+    return {{"name", one.name}, {"bytes", one.bytes}, {"sha256", text_or_null(one.sha256)}};
+}
+
+std::string dump(const ordered_json& value) {
+    return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+}
+
 JobState state_of(const std::string& text) {
     for (std::size_t i = 0; i < k_states.size(); ++i)
         if (k_states[i] == text) return static_cast<JobState>(i);
@@ -37,6 +45,11 @@ JobState state_of(const std::string& text) {
 std::string_view to_string(JobState state) { return k_states.at(static_cast<std::size_t>(state)); }
 
 bool terminal(JobState state) { return state != JobState::queued && state != JobState::running; }
+
+std::size_t shown_size(const Artifact& artifact) {
+    constexpr std::size_t k_hash = 66;
+    return dump(to_json(artifact)).size() + k_hash;
+}
 
 std::string shown_command(std::string_view command) {
     auto shown = std::string(command.substr(0, command.find('\n')));
@@ -78,7 +91,9 @@ std::string encode_job_record(const JobRecord& record) {
     if (!record.expires.empty()) out["expires"] = record.expires;
     if (!record.not_before.empty()) out["not_before"] = record.not_before;
     if (record.estimate) out["estimate"] = *record.estimate;
-    return out.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
+    for (const auto& one : record.artifacts.list) out["artifacts"].push_back(to_json(one));
+    if (record.artifacts.more > 0) out["artifacts_more"] = record.artifacts.more;
+    return dump(out);
 }
 
 Result<JobRecord> decode_job_record(std::string_view text) try {
@@ -106,6 +121,10 @@ Result<JobRecord> decode_job_record(std::string_view text) try {
     from.at("content").get_to(out.content);
     if (from.contains("priority")) out.priority = integer_of<int>(from.at("priority"));
     if (from.contains("expires")) out.expires = text_of(from, "expires");
+    if (from.contains("artifacts"))
+        for (const auto& one : from.at("artifacts"))
+            out.artifacts.list.push_back({one.at("name").get<std::string>(), integer_of<std::uint64_t>(one.at("bytes")), text_of(one, "sha256")});
+    if (from.contains("artifacts_more")) out.artifacts.more = integer_of<std::size_t>(from.at("artifacts_more"));
     if (from.contains("not_before")) out.not_before = text_of(from, "not_before");
     return out;
 } catch (const std::exception& error) {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/ids.hpp"
 #include "core/result.hpp"
@@ -23,6 +24,18 @@ struct PhaseResult {
     int exit = 0;
     double seconds = 0;
     bool operator==(const PhaseResult&) const = default;
+};
+
+struct Artifact {
+    std::string name;      ///< its path under artifacts/
+    std::uint64_t bytes = 0;
+    std::string sha256{};  ///< hex; empty: not read whole
+    bool operator==(const Artifact&) const = default;
+};
+struct Artifacts {
+    std::vector<Artifact> list;
+    std::size_t more = 0;  ///< files that the record has no room for
+    bool operator==(const Artifacts&) const = default;
 };
 
 struct JobRecord {
@@ -46,10 +59,13 @@ struct JobRecord {
     std::string submitted{}, started{}, finished{};  ///< RFC 3339; empty: not yet
     std::uint64_t log_bytes = 0;
     std::uint64_t dropped = 0;
+    Artifacts artifacts{};
     bool operator==(const JobRecord&) const = default;
 };
 
 inline constexpr std::size_t k_command_shown = 200;
+inline constexpr std::size_t k_artifacts_shown = 12'000;  ///< bytes of JSON
+[[nodiscard]] std::size_t shown_size(const Artifact& artifact);
 
 [[nodiscard]] std::string shown_command(std::string_view command);
 /// FNV-1a, 64 bits, as hex: tells two requests apart, protects against nothing.

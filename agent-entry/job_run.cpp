@@ -59,6 +59,7 @@ void queue_again(JobRecord& record, const RetryRule& rule, const FinishJob& fini
 
 JobRun::JobRun(const AgentRules& rules, const JobRequest& request, bool only_cleanup)
     : steps_(steps_of(rules, request, only_cleanup)),
+      protected_(rules.jobs.protected_phases),
       job_limit_(std::min(request.timeout.value_or(rules.timeouts.job), rules.timeouts.job)),
       output_limit_(std::min(request.output_timeout.value_or(rules.timeouts.output), rules.timeouts.output)),
       stop_limit_(rules.timeouts.stop) {}
@@ -103,7 +104,11 @@ std::vector<JobEffect> JobRun::interrupt(End end, SteadyTime now) {
 
 std::vector<JobEffect> JobRun::cancel(std::string why, SteadyTime now) {
     if (end_) return {};  // it is already ending
-    return interrupt({JobState::canceled, std::move(why), {}}, now);
+    End end{JobState::canceled, std::move(why), {}};
+    const bool goes_on = phase_ == "cleanup" || std::ranges::find(protected_, phase_) != protected_.end();
+    if (!goes_on) return interrupt(std::move(end), now);
+    settle(std::move(end));
+    return {};
 }
 
 std::vector<JobEffect> JobRun::abandon(SteadyTime now) {

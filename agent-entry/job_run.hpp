@@ -4,6 +4,7 @@
 //
 //   phase runs --exit 0--> next phase … --> cleanup --> finished
 //       |----other exit, timeout, cancel: TERM, after `stop` KILL--> cleanup --> finished
+//       |----cancel in a protected phase: when that has ended------> cleanup --> finished
 
 #include <optional>
 #include <string>
@@ -50,6 +51,7 @@ class JobRun {
     [[nodiscard]] std::vector<JobEffect> start(SteadyTime now);
     /// The phase's process ended, or could not be started.
     [[nodiscard]] std::vector<JobEffect> exited(int code, SteadyTime now, bool out_of_memory = false);
+    /// No effects: it ends by itself, a protected phase or what comes after all others.
     [[nodiscard]] std::vector<JobEffect> cancel(std::string why, SteadyTime now);
     /// The agent stops: no cleanup now, it runs at the next start.
     [[nodiscard]] std::vector<JobEffect> abandon(SteadyTime now);
@@ -72,6 +74,7 @@ class JobRun {
 
     std::vector<SpawnPhase> steps_;
     std::size_t at_ = 0;
+    std::vector<std::string> protected_;
     std::chrono::milliseconds job_limit_, output_limit_, stop_limit_;
     std::string phase_;
     SteadyTime started_{}, phase_started_{}, last_output_{};

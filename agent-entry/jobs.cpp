@@ -17,7 +17,10 @@ void Agent::next_job(SteadyTime now) {
     if (!current_ && !stopping_ && !cleanups_.empty()) {
         const auto lost = cleanups_.front();
         cleanups_.erase(cleanups_.begin());
-        if (conf_.rules.phases.contains("cleanup")) begin_job(lost, true, now);
+        if (conf_.rules.phases.contains("cleanup"))
+            begin_job(lost, true, now);
+        else if (terminal(lost.state))
+            job_folders_->ended(lost.id, sys::wall_now());
     } else if (may_start && !current_) {
         if (const auto record = book_->next(sys::wall_now())) begin_job(*record, false, now);
     }
@@ -44,6 +47,7 @@ void Agent::begin_job(JobRecord record, bool only_cleanup, SteadyTime now) {
         record.finished = format_rfc3339(sys::wall_now());
         if (const auto updated = book_->update(record); !updated)
             sys::log(sys::Level::error, "job=" + record.id.str() + " " + updated.error().message);
+        job_folders_->ended(record.id, sys::wall_now());
     };
     auto request = book_->request(record.id);
     if (!request) return give_up(request.error());
@@ -56,7 +60,7 @@ void Agent::begin_job(JobRecord record, bool only_cleanup, SteadyTime now) {
         record.started = format_rfc3339(sys::wall_now());
     }
     JobRun run(conf_.rules, *request, only_cleanup);
-    current_.emplace(Current{std::move(record), std::move(run), request->env, request->retries, *log, OutputFeed(*log), {}, 0, only_cleanup});
+    current_.emplace(Current{std::move(record), std::move(run), request->env, request->retries, request->artifacts, *log, OutputFeed(*log), {}, 0, only_cleanup});
     folder_prepared_ = false;
     if (to_journal) journal_current();
     const auto what = "job=" + current_->record.id.str() + (only_cleanup ? " cleanup of a lost job" : " started");
@@ -117,11 +121,23 @@ void Agent::phase_ended(int code, SteadyTime now) {
     apply(current_->run.exited(code, now, out_of_memory), now);
 }
 
+/// Nothing of it runs on. What it left as artifacts is listed before its record is final.
 void Agent::finish_job(const FinishJob& finish) {
     auto& record = current_->record;
     record.phase.clear();
     if (const auto killed = sys::kill_all_with(current_->marker()); killed > 0)
         sys::log(sys::Level::info, "job=" + record.id.str() + " left " + std::to_string(killed) + " processes behind: killed");
+    const bool last = !current_->only_cleanup && !tries_again(current_->retries, finish, record.attempt);
+    const bool any = !current_->artifacts.empty() || job_folders_->has_artifacts(record.id);
+    if (!last || stopping_ || !any) return complete_job(finish);
+    record.phase = "artifacts";
+    current_->finish = finish;
+    job_folders_->list(record.id, current_->artifacts);
+}
+
+void Agent::complete_job(const FinishJob& finish) {
+    auto& record = current_->record;
+    record.phase.clear();
     if (finish.needs_person) maintenance_ = "job " + record.id.str() + " ended with 46: the device needs a person";
     if (current_->only_cleanup) {
         if (finish.state != JobState::succeeded)
@@ -139,6 +155,7 @@ void Agent::finish_job(const FinishJob& finish) {
     record.dropped = current_->feed.dropped() + current_->log->lost();
     journal_current();
     sys::log(sys::Level::info, "job=" + record.id.str() + " " + std::string(to_string(record.state)));
+    if (terminal(record.state)) job_folders_->ended(record.id, sys::wall_now());
     // Its last output goes out in its own time; the next job does not wait for the broker.
     trailing_.push_back({record.id.str(), std::move(current_->feed)});
     if (trailing_.size() > k_trailing_limit) trailing_.pop_front();

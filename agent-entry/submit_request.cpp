@@ -90,6 +90,18 @@ Result<void> take_test_data(JobRequest& job, const json& value) {
     return {};
 }
 
+Result<void> take_artifacts(JobRequest& job, const json& value) {
+    const std::string expected = "'artifacts' must be a list of file name patterns within the job's folder";
+    if (!value.is_array()) return refuse(expected);
+    for (const auto& one : value) {
+        const auto pattern = one.is_string() ? one.get<std::string>() : std::string();
+        const bool leaves = pattern.starts_with('/') || ("/" + pattern + "/").find("/../") != std::string::npos;
+        if (pattern.empty() || leaves || pattern.find('\0') != std::string::npos) return refuse(expected);
+        job.artifacts.push_back(pattern);
+    }
+    return {};
+}
+
 void take_phase(JobRequest& job, const std::string& phase, const json& data) {
     const bool skip = data.is_object() && data.value("skip", json(false)) == json(true);
     if (!skip) job.phases.insert(phase);
@@ -141,13 +153,12 @@ Result<void> take(JobRequest& job, const std::string& key, const json& value) {
         job.expires = *taken;
         return {};
     }
+    if (key == "artifacts") return take_artifacts(job, value);
     if (key == "retries") return take_retries(job.retries, value);
     if (key == "context") return {};  // free form: the job's JSON carries it to the commands
     for (const auto phase : k_optional_phases)
         if (key == std::string(phase) + "_data") return take_phase(job, std::string(phase), value), Result<void>{};
     if (std::ranges::find(k_server_keys, key) != k_server_keys.end()) return {};
-    if (key == "artifacts")
-        return refuse("key '" + key + "' is not supported yet");
     return refuse("unknown key '" + key.substr(0, 40) + "'");
 }
 

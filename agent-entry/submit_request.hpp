@@ -6,6 +6,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include <chrono>
 
@@ -34,6 +35,7 @@ struct JobRequest {
     int priority = 0;  ///< -100 to 100, the higher the sooner
     std::optional<std::chrono::milliseconds> expires;  ///< not started within this time: never
     RetryRule retries;
+    std::vector<std::string> artifacts;  ///< patterns (glob(7)) of files of its folder that are kept as artifacts
     std::set<std::string> phases;  ///< the optional phases that the job has data for
     std::string json;  ///< the job as a JSON object, for the commands to read
     bool operator==(const JobRequest&) const = default;

@@ -54,6 +54,17 @@ Timeouts decode_timeouts(const json& from) {
             optional_ms(from.at("queue"))};
 }
 
+json encode(const JobRules& jobs) {
+    return {{"keep", jobs.keep.count()},
+            {"max_bytes", jobs.max_bytes},
+            {"protected", jobs.protected_phases}};
+}
+
+JobRules decode_jobs(const json& from) {
+    return {ms(from.at("keep")), integer_of<std::int64_t>(from.at("max_bytes")),
+            from.at("protected").get<std::vector<std::string>>()};
+}
+
 json encode(const HealthRules& health) {
     return {{"heartbeat", health.heartbeat.count()},
             {"max_age", health.max_age.count()},
@@ -83,6 +94,7 @@ json encode(const AgentRules& rules) {
             {"restart", to_text(rules.restart)},
             {"queues", rules.queues},
             {"phases", std::move(phases)},
+            {"jobs", encode(rules.jobs)},
             {"timeouts", encode(rules.timeouts)},
             {"health", encode(rules.health)},
             {"env", rules.env}};
@@ -102,6 +114,7 @@ AgentRules decode_rules(const json& from) {
     from.at("queues").get_to(out.queues);
     for (const auto& [name, argv] : from.at("phases").items())
         out.phases[name] = decode_command(argv);
+    out.jobs = decode_jobs(from.at("jobs"));
     out.timeouts = decode_timeouts(from.at("timeouts"));
     out.health = decode_health(from.at("health"));
     from.at("env").get_to(out.env);

@@ -36,6 +36,21 @@ void read_phases(MapReader& root, SutConf& out) {
     });
 }
 
+void read_jobs(MapReader& root, JobRules& out) {
+    root.section("jobs", [&](MapReader& map) {
+        map.duration("keep", {1min, 24h * 3650}, out.keep);
+        std::optional<std::int64_t> most;
+        map.bytes("max_bytes", 1, std::int64_t{1} << 60, "an amount such as 500m or 20g", most);
+        if (most) out.max_bytes = *most;
+        const auto* node = map.take("protected");
+        if (node == nullptr) return;
+        map.texts("protected", out.protected_phases);
+        for (const auto& name : out.protected_phases)
+            if (std::ranges::find(k_phase_names, name) == std::end(k_phase_names))
+                map.wrong(*node, "protected", "names of phases, found '" + name + "'");
+    });
+}
+
 void read_timeouts(MapReader& root, Timeouts& out) {
     root.section("timeouts", [&](MapReader& map) {
         map.duration("job", k_any, out.job);
@@ -86,6 +101,7 @@ void read_agent(MapReader& root, SutConf& out) {
         out.agent.restart = static_cast<RestartPolicy>(*index);
     read_queues(root, out);
     read_phases(root, out);
+    read_jobs(root, out.agent.jobs);
     read_timeouts(root, out.agent.timeouts);
     read_health(root, out.agent.health);
     read_env(root, out);

@@ -65,27 +65,6 @@ void read_mounts(MapReader& root, std::vector<Mount>& out) {
     });
 }
 
-std::optional<std::int64_t> parse_bytes(std::string_view text) {
-    double number = 0;
-    const char* end = text.data() + text.size();
-    const auto [rest, error] = std::from_chars(text.data(), end, number, std::chars_format::fixed);
-    if (error != std::errc{} || !(number > 0)) return std::nullopt;
-    std::string unit;
-    for (const char* c = rest; c != end; ++c)
-        unit += static_cast<char>(std::tolower(static_cast<unsigned char>(*c)));
-    constexpr std::array<std::string_view, 5> k_units{"", "k", "m", "g", "t"};
-    for (std::size_t power = 0; power < k_units.size(); ++power) {
-        const std::string plain(k_units[power]);
-        const bool same =
-            unit == plain || unit == plain + "b" || (power > 0 && unit == plain + "ib");
-        const double bytes = number * static_cast<double>(1LL << (10 * power));
-        if (same && bytes >= static_cast<double>(k_least_memory) &&
-            bytes <= static_cast<double>(k_most_memory))
-            return static_cast<std::int64_t>(bytes);
-    }
-    return std::nullopt;
-}
-
 void read_cpus(MapReader& map, std::optional<double>& out) {
     const auto* node = map.take("cpus");
     if (node == nullptr) return;
@@ -101,11 +80,8 @@ void read_cpus(MapReader& map, std::optional<double>& out) {
 
 void read_resources(MapReader& root, ContainerShape& out) {
     root.section("resources", [&](MapReader& map) {
-        if (const auto* node = map.take("memory")) {
-            out.memory = node->kind == Kind::scalar ? parse_bytes(node->text) : std::nullopt;
-            if (!out.memory)
-                map.wrong(*node, "memory", "an amount such as 512m or 2g, at least 6m");
-        }
+        map.bytes("memory", k_least_memory, k_most_memory, "an amount such as 512m or 2g, at least 6m",
+                  out.memory);
         read_cpus(map, out.cpus);
         map.integer("pids", 1, 4'194'304, out.pids);
     });

@@ -33,6 +33,26 @@ bool is_false(std::string_view text) {
     return text == "false" || text == "False" || text == "FALSE";
 }
 
+/// An amount of bytes: 1.5g, 512MiB, 4096; the units are powers of 1024.
+std::optional<std::int64_t> parse_bytes(std::string_view text) {
+    double number = 0;
+    const char* end = text.data() + text.size();
+    const auto [rest, error] = std::from_chars(text.data(), end, number, std::chars_format::fixed);
+    if (error != std::errc{} || !(number > 0)) return std::nullopt;
+    std::string unit;
+    for (const char* c = rest; c != end; ++c)
+        unit += static_cast<char>(std::tolower(static_cast<unsigned char>(*c)));
+    constexpr std::array<std::string_view, 5> k_units{"", "k", "m", "g", "t"};
+    for (std::size_t power = 0; power < k_units.size(); ++power) {
+        const std::string plain(k_units[power]);
+        const bool same =
+            unit == plain || unit == plain + "b" || (power > 0 && unit == plain + "ib");
+        const double bytes = number * static_cast<double>(1LL << (10 * power));
+        if (same && bytes < 0x1p62) return static_cast<std::int64_t>(bytes);
+    }
+    return std::nullopt;
+}
+
 }  // namespace
 
 std::string_view nearest(std::string_view text, const std::set<std::string, std::less<>>& words) {
@@ -151,6 +171,15 @@ void MapReader::integer(std::string_view key, std::int64_t least, std::int64_t m
         return wrong(
             *node, key,
             "a whole number from " + std::to_string(least) + " to " + std::to_string(most));
+    out = value;
+}
+
+void MapReader::bytes(std::string_view key, std::int64_t least, std::int64_t most,
+                      std::string_view expected, std::optional<std::int64_t>& out) {
+    const auto* node = take(key);
+    if (node == nullptr) return;
+    const auto value = node->kind == Kind::scalar ? parse_bytes(node->text) : std::nullopt;
+    if (!value || *value < least || *value > most) return wrong(*node, key, expected);
     out = value;
 }
 

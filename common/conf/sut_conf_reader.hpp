@@ -46,6 +46,8 @@ class MapReader {
                      std::optional<Milliseconds>& out);
     void integer(std::string_view key, std::int64_t least, std::int64_t most,
                  std::optional<std::int64_t>& out);
+    void bytes(std::string_view key, std::int64_t least, std::int64_t most,
+               std::string_view expected, std::optional<std::int64_t>& out);
     void command(std::string_view key, std::optional<Command>& out);
     void texts(std::string_view key, std::vector<std::string>& out);
     void text_map(std::string_view key, std::map<std::string, std::string>& out);

@@ -38,12 +38,21 @@ struct HealthRules {
     bool operator==(const HealthRules&) const = default;
 };
 
+/// What is kept of ended jobs, and how they are canceled.
+struct JobRules {
+    std::chrono::milliseconds keep{std::chrono::days{14}};  ///< a job's folder, after its end
+    std::int64_t max_bytes = std::int64_t{2} << 30;         ///< of all folders; the oldest go first
+    std::vector<std::string> protected_phases{"provision"}; ///< a cancel lets them end first
+    bool operator==(const JobRules&) const = default;
+};
+
 /// What the agent itself runs by: reloaded in place when it changes.
 struct AgentRules {
     std::optional<Command> command;
     RestartPolicy restart = RestartPolicy::on_failure;
     std::vector<std::string> queues;
     std::map<std::string, Command> phases;
+    JobRules jobs;
     Timeouts timeouts;
     HealthRules health;
     std::map<std::string, std::string> env;

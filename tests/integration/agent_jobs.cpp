@@ -1,6 +1,8 @@
 // Jobs on a real agent-entry and a real broker.
 #include <doctest/doctest.h>
 
+#include <unistd.h>
+
 #include <csignal>
 
 #include "lab.hpp"
@@ -101,4 +103,44 @@ TEST_CASE("a requester with a response topic gets its own answer, and the queue 
     CHECK(has(lab.ask(R"j({"comand":"x"})j"), "unknown key 'comand'"));
     lab.publish("alpha/cmd/cancel", "long");
     CHECK(lab.says("job/waits", "SUCCEEDED"));
+}
+
+TEST_CASE("artifacts are in the record with size and hash; nothing outside the job's folder gets in") {
+    Lab lab(AGENT_ENTRY);
+    const auto record = lab.run("art", R"j({"id":"art","artifacts":["*.xml","deep/*","out/*","loop/*"],"command":"printf abc > $SUTFLEET_ARTIFACTS/a.txt; mkdir $SUTFLEET_ARTIFACTS/d deep; echo > $SUTFLEET_ARTIFACTS/d/e; ln -s /etc/passwd $SUTFLEET_ARTIFACTS/link; mkfifo $SUTFLEET_ARTIFACTS/fifo; echo x > r.xml; echo y > deep/y; ln -s /etc out; ln -s /etc/passwd p.xml; ln -s . loop"})j");
+    CHECK(has(record, "SUCCEEDED"));
+    INFO(record);
+    CHECK(has(record, R"("artifacts":[{"name":"a.txt","bytes":3,"sha256":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"},)"
+                      R"({"name":"d/e","bytes":1,)"));
+    CHECK(has(record, R"({"name":"deep/y","bytes":2,)"));
+    CHECK(has(record, R"({"name":"r.xml","bytes":2,)"));
+    for (const auto* out : {"passwd", "link", "fifo", "p.xml", "loop"}) CHECK_FALSE(has(record.substr(record.find("artifacts\":")), out));
+    CHECK_FALSE(has(lab.run("plain", R"j({"id":"plain","command":"true"})j"), "artifacts"));
+    CHECK(has(lab.ask(R"j({"artifacts":["../x"],"command":"true"})j"), "rejected: 'artifacts' must be a list"));
+    const auto many = lab.run("many", R"j({"id":"many","command":"cd $SUTFLEET_ARTIFACTS; for i in $(seq 300); do echo $i > file-$i; done"})j");
+    CHECK(has(many, "\"artifacts_more\":"));
+    CHECK(many.size() < 20'000);
+}
+
+TEST_CASE("the oldest job folders go when there is too much of them; their ids stay known") {
+    AgentRules rules;
+    rules.jobs.max_bytes = 3 * 1024 * 1024;
+    Lab lab(AGENT_ENTRY, rules);
+    const auto folder = [&](const std::string& id) { return lab.agent->folder() + "/state/jobs/" + id; };
+    const auto there = [&](const std::string& id) { return ::access(folder(id).c_str(), F_OK) == 0; };
+    for (const auto* id : {"m1", "m2"})
+        CHECK(has(lab.run(id, R"j({"id":")j" + std::string(id) + R"j(","command":"head -c 1048576 /dev/urandom > big"})j"), "SUCCEEDED"));
+    lab.publish("alpha/cmd/prune", "dry-run");
+    CHECK(lab.says("res/prune", "would remove 0 job folders"));
+    CHECK(has(lab.run("m3", R"j({"id":"m3","command":"head -c 1500000 /dev/urandom > big"})j"), "SUCCEEDED"));
+    CHECK(eventually([&] { return !there("m1"); }));
+    CHECK(there("m2"));
+    CHECK(there("m3"));
+    CHECK(has(lab.ask(R"j({"id":"m1","command":"head -c 1048576 /dev/urandom > big"})j"), "SUCCEEDED"));  // as it ended
+    CHECK_FALSE(there("m1"));
+    lab.restart_agent(SIGTERM);
+    CHECK(has(lab.run("m4", R"j({"id":"m4","command":"head -c 1048576 /dev/urandom > big"})j"), "SUCCEEDED"));
+    CHECK(eventually([&] { return !there("m2"); }));
+    lab.publish("alpha/cmd/prune", "all");
+    CHECK(lab.says("res/prune", "expected nothing or dry-run"));
 }

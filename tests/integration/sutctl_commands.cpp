@@ -58,6 +58,7 @@ TEST_CASE("sutctl: jobs from submit to their records") {
     CHECK(followed.out == "late\n");
     CHECK(sutctl(url, "job alpha " + id).out.find("state: SUCCEEDED") != std::string::npos);
     CHECK(sutctl(url, "jobs alpha --json").out.find(id) != std::string::npos);
+    CHECK(sutctl(url, "prune alpha --dry-run").out == "would remove 0 job folders, 0 KiB\n");
 }
 
 TEST_CASE("sutctl: what cannot be done has its exit code") {

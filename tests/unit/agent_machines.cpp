@@ -2,6 +2,7 @@
 
 #include <csignal>
 
+#include "job_folders.hpp"
 #include "job_run.hpp"
 #include "lifecycle.hpp"
 #include "submit_request.hpp"
@@ -52,6 +53,21 @@ TEST_CASE("cancel and timeouts: TERM, then KILL, then cleanup") {
     CHECK(run.tick(k_start + 10s) == Effects{SignalPhase{SIGKILL}});
     CHECK(run.exited(137, k_start + 10s) == Effects{conf_phase("cleanup")});
     CHECK(run.exited(0, k_start + 11s) == Effects{FinishJob{JobState::canceled, "canceled", {}}});
+}
+
+TEST_CASE("a cancel lets a protected phase end, and cleanup too") {
+    JobRun run(rules({"provision", "cleanup"}), *decode_submit(R"({"command":"x","provision_data":{}})"));
+    CHECK(run.start(k_start) == Effects{conf_phase("provision")});
+    CHECK(run.cancel("canceled", k_start).empty());
+    CHECK(run.tick(k_start + 1min).empty());
+    CHECK(run.exited(0, k_start + 1min) == Effects{conf_phase("cleanup")});
+    CHECK(run.cancel("canceled", k_start + 1min).empty());
+    CHECK(run.exited(0, k_start + 1min) == Effects{FinishJob{JobState::canceled, "canceled", {}}});
+    auto unprotected = rules({"provision"});
+    unprotected.jobs.protected_phases.clear();
+    JobRun other(unprotected, *decode_submit(R"({"command":"x","provision_data":{}})"));
+    CHECK(other.start(k_start).size() == 1);
+    CHECK(other.cancel("canceled", k_start) == Effects{SignalPhase{SIGTERM}});
 }
 
 TEST_CASE("silence in the test phase ends it; output moves the limit") {
@@ -150,4 +166,22 @@ TEST_CASE("retries, priority and expiry of a job") {
                             R"({"command":"x","retries":{"max":-1}})", R"({"command":"x","retries":{"maximum":1}})",
                             R"({"command":"x","retries":{"on":["never"]}})", R"({"command":"x","expires":"soon"})"})
         CHECK_FALSE(decode_submit(bad));
+}
+
+TEST_CASE("which job folders go: the oldest, by age and by size, but the newest stay whatever the clock says") {
+    const WallTime now{24h * 20'000};
+    const auto folder = [&](int number, std::chrono::hours age, std::uint64_t bytes) {
+        return JobFolder{*JobId::parse("j" + std::to_string(number)), now - age, bytes};
+    };
+    JobRules rules;
+    rules.keep = 24h;
+    rules.max_bytes = 100;
+    CHECK(folders_to_remove({}, rules, now).empty());
+    CHECK(folders_to_remove({folder(1, 1h, 50), folder(2, 2h, 50)}, rules, now).empty());
+    const auto gone = folders_to_remove({folder(1, 1h, 60), folder(2, 3h, 60), folder(3, 2h, 20)}, rules, now);
+    CHECK(gone == std::vector{folder(2, 3h, 60)});
+    std::vector<JobFolder> old;
+    for (int i = 0; i < 25; ++i) old.push_back(folder(i, 24h * (100 + i), 1));
+    CHECK(folders_to_remove(old, rules, now).size() == 5);
+    CHECK(folders_to_remove({folder(1, 1h, 1000)}, rules, now).size() == 1);
 }

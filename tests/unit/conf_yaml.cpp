@@ -48,6 +48,7 @@ phases: {setup: echo s, test: [sh, -c, 'echo t']}
 timeouts: {job: 2h, output: 90, stop: 3s, queue: none}
 health: {heartbeat: 1s, max_age: 4s, interval: auto, silence: 5m, on_unhealthy: none}
 env: {A: 1, B_2: "two"}
+jobs: {keep: 2d, max_bytes: 1.5g, protected: [provision, firmware_update]}
 mounts:
   - {source: /srv/x, target: /data, mode: rw}
   - source: vol
@@ -64,6 +65,7 @@ cap_add: [NET_ADMIN]
     CHECK(conf.agent.restart == RestartPolicy::always);
     CHECK(conf.agent.phases.at("setup").argv ==
           std::vector<std::string>{"/bin/sh", "-c", "echo s"});
+    CHECK(conf.agent.jobs == JobRules{std::chrono::days{2}, 3LL << 29, {"provision", "firmware_update"}});
     CHECK(conf.agent.timeouts.output == 90s);
     CHECK_FALSE(conf.agent.timeouts.queue);
     CHECK_FALSE(conf.agent.health.interval);
@@ -111,6 +113,8 @@ TEST_CASE("conf: each broken rule says where and what was expected") {
          "a.conf:1:12: 'timeouts.jobs': unknown key, did you mean 'job'?"},
         {"timeouts: {job: soon}\n",
          "a.conf:1:17: 'timeouts.job': expected a duration from 1ms to 365d, found 'soon'"},
+        {"jobs: {max_bytes: much}\n", "a.conf:1:19: 'jobs.max_bytes': expected an amount such as 500m or 20g"},
+        {"jobs: {protected: [test, tests]}\n", "a.conf:1:19: 'jobs.protected': expected names of phases, found 'tests'"},
         {"health: {heartbeat: 30s}\n", "a.conf:1:21: 'health.max_age': expected at least twice"},
         {"resources: {cpus: many}\n",
          "a.conf:1:19: 'resources.cpus': expected a number from 0.01 to 4096, found 'many'"},

@@ -65,6 +65,9 @@ void add_acting(CLI::App& app, Raw& raw) {
     add_sut(add(app, "restart", "Restart a SUT's agent; a job that runs is lost"), raw);
     add_sut(add(app, "drain", "Let a SUT take no more jobs"), raw);
     add_sut(add(app, "resume", "Let a SUT take jobs again"), raw);
+    auto* prune = add(app, "prune", "Remove the job folders of a SUT that its conf's limits let go");
+    prune->add_flag("--dry-run", raw.options.dry_run, "Only say which");
+    add_sut(prune, raw);
     add_sut(add(app, "reset", "Release a SUT from quarantine and backoff"), raw);
     add(app, "plan", "Show what the supervisor would do next");
     add(app, "apply", "Release what the supervisor holds back");

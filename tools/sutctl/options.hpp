@@ -17,6 +17,7 @@ struct Options {
     bool quiet = false;   ///< ps: names only
     bool follow = false;  ///< logs
     bool wait = false;    ///< submit
+    bool dry_run = false;  ///< prune
     std::optional<std::size_t> tail;
     std::optional<std::chrono::milliseconds> timeout;  ///< submit: of the job
     std::string sut;
