@@ -91,6 +91,7 @@ Result<void> Agent::connect() {
     auto pump = Pump::open(wake_, STDOUT_FILENO);
     if (!pump) return fail(pump.error());
     pump_ = *std::move(pump);
+    pump_->set_secrets(read_secrets(folders_.secrets));
     heartbeat_ = std::make_unique<HeartbeatWriter>(
         folders_.run + "/" + std::string(agent_files::k_heartbeat), [raw = pump_.get()] { return raw->last_tick_ns(); },
         conf_.rules.health);
@@ -230,6 +231,7 @@ void Agent::reload(SteadyTime now) {
     conf_ = *std::move(conf);
     heartbeat_->set_rules(conf_.rules.health);
     job_folders_->set_rules(conf_.rules.jobs);
+    pump_->set_secrets(read_secrets(folders_.secrets));
     sys::log(sys::Level::info, "the conf was reloaded");
     if (command_changed && !stopping_) restart_command(now);
 }

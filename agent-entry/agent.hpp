@@ -32,6 +32,7 @@ struct Folders {
     std::string conf;   ///< with `.current/agent.json` in it
     std::string state;
     std::string run;
+    std::string secrets;  ///< a file each; need not be there
 };
 
 class Agent {

@@ -16,6 +16,7 @@ constexpr const char* k_help =
     "  --conf-dir DIR   the delivered conf (default /sut)\n"
     "  --state-dir DIR  jobs and logs (default /var/lib/sutfleet)\n"
     "  --run-dir DIR    the heartbeat (default /run/sutfleet)\n"
+    "  --secrets-dir DIR  values to be masked in output (default /run/secrets)\n"
     "  --help, --version\n";
 
 int usage(const std::string& what) {
@@ -27,7 +28,7 @@ int usage(const std::string& what) {
 
 int main(int argc, char** argv) {
     namespace files = sutfleet::agent_files;
-    sutfleet::agent::Folders folders{std::string(files::k_conf), std::string(files::k_state), std::string(files::k_run)};
+    sutfleet::agent::Folders folders{std::string(files::k_conf), std::string(files::k_state), std::string(files::k_run), std::string(files::k_secrets)};
     for (int i = 1; i < argc; ++i) {
         const std::string option(argv[i]);
         if (option == "--help") return std::fputs(k_help, stdout), 0;
@@ -35,7 +36,8 @@ int main(int argc, char** argv) {
         std::string* into = option == "--conf-dir"    ? &folders.conf
                             : option == "--state-dir" ? &folders.state
                             : option == "--run-dir"   ? &folders.run
-                                                      : nullptr;
+                            : option == "--secrets-dir" ? &folders.secrets
+                                                        : nullptr;
         if (into == nullptr) return usage("unknown option '" + option + "'");
         if (++i == argc) return usage(option + " needs a folder");
         *into = argv[i];

@@ -31,6 +31,11 @@ Pump::~Pump() {
     wake_.notify();
 }
 
+void Pump::set_secrets(std::shared_ptr<const Secrets> secrets) {
+    const std::scoped_lock lock(mutex_);
+    secrets_ = std::move(secrets);
+}
+
 Result<std::pair<SourceId, sys::UniqueFd>> Pump::add(std::shared_ptr<LogFile> log) {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0) return fail(errno_error("pipe", errno));
@@ -41,6 +46,7 @@ Result<std::pair<SourceId, sys::UniqueFd>> Pump::add(std::shared_ptr<LogFile> lo
     source->fd = std::move(ours);
     source->log = std::move(log);
     const std::scoped_lock lock(mutex_);
+    if (!secrets_->none()) source->masker.emplace(secrets_);
     source->id = next_++;
     sources_.push_back(source);
     wake_.notify();
@@ -96,7 +102,7 @@ bool Pump::empty(Source& source, bool finishing, std::string& buffer) {
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return errno == EAGAIN;
         if (got == 0) return false;
-        write_out(source, std::string_view(buffer.data(), static_cast<std::size_t>(got)));
+        take(source, std::string_view(buffer.data(), static_cast<std::size_t>(got)));
         tick_ns_ = sys::boot_ns();
         // A grandchild that writes for ever must not keep an ended child's pipe for ever.
         if (finishing && turn > 1024) return false;
@@ -104,7 +110,13 @@ bool Pump::empty(Source& source, bool finishing, std::string& buffer) {
     return true;
 }
 
+void Pump::take(Source& source, std::string_view bytes) {
+    if (!source.masker) return write_out(source, bytes);
+    write_out(source, source.masker->pass(bytes));
+}
+
 void Pump::write_out(const Source& source, std::string_view bytes) {
+    if (bytes.empty()) return;
     const auto written = source.log->append(bytes);
     owner_.notify();
     if (const std::scoped_lock lock(mutex_); !written && trouble_.empty()) {
@@ -118,7 +130,8 @@ void Pump::write_out(const Source& source, std::string_view bytes) {
     [[maybe_unused]] const auto out = sys::write_all(out_, bytes);
 }
 
-void Pump::drop(const Source& source) {
+void Pump::drop(Source& source) {
+    if (source.masker) write_out(source, source.masker->end());
     const std::scoped_lock lock(mutex_);
     ended_.push_back(source.id);
     std::erase_if(sources_, [&](const auto& other) { return other->id == source.id; });

@@ -1,18 +1,20 @@
 #pragma once
 // Owns the read ends of the children's pipes and the thread that empties them: any bytes, to the container's
-// stdout and to the child's log file. It never waits for the broker: MQTT reads the files (see output_feed.hpp).
+// stdout and to the child's log file, but for secrets' values. It never waits for the broker: MQTT reads the files (see output_feed.hpp).
 // A pipe that a grandchild keeps open is let go of when its child has ended and the pipe is empty.
 
 #include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "core/result.hpp"
 #include "log_file.hpp"
+#include "masker.hpp"
 #include "sys/fd.hpp"
 #include "sys/wake.hpp"
 
@@ -26,6 +28,8 @@ class Pump {
     static Result<std::unique_ptr<Pump>> open(const sys::Wake& owner, int out);
     ~Pump();
 
+    /// What is masked in the output of sources that are added from now on.
+    void set_secrets(std::shared_ptr<const Secrets> secrets);
     /// Makes a pipe whose bytes go to `log`. @return the write end, for the child.
     Result<std::pair<SourceId, sys::UniqueFd>> add(std::shared_ptr<LogFile> log);
     /// The child of this source has ended: read what is there, then close.
@@ -42,6 +46,7 @@ class Pump {
         SourceId id;
         sys::UniqueFd fd;
         std::shared_ptr<LogFile> log;
+        std::optional<Masker> masker;
         bool finishing = false;  ///< guarded by mutex_
     };
     Pump(const sys::Wake& owner, sys::Wake wake, int out) : owner_(owner), wake_(std::move(wake)), out_(out) {}
@@ -49,16 +54,18 @@ class Pump {
     [[nodiscard]] std::vector<std::shared_ptr<Source>> sources() const;
     /// @return false at the end of the stream.
     bool empty(Source& source, bool finishing, std::string& buffer);
+    void take(Source& source, std::string_view bytes);
     void write_out(const Source& source, std::string_view bytes);
-    void drop(const Source& source);
+    void drop(Source& source);
 
     const sys::Wake& owner_;
     sys::Wake wake_;
     const int out_;
-    mutable std::mutex mutex_;  ///< guards sources_, ended_, trouble_, next_
+    mutable std::mutex mutex_;  ///< guards all below, up to tick_ns_
     std::vector<std::shared_ptr<Source>> sources_;
     std::vector<SourceId> ended_;
     std::string trouble_;
+    std::shared_ptr<const Secrets> secrets_ = std::make_shared<const Secrets>(std::vector<std::string>{});
     SourceId next_ = 1;
     std::atomic<std::int64_t> tick_ns_{0};
     std::jthread thread_;

@@ -25,5 +25,7 @@ inline constexpr std::string_view k_state = "/var/lib/sutfleet";
 /// A small tmpfs: the heartbeat.
 inline constexpr std::string_view k_run = "/run/sutfleet";
 inline constexpr std::string_view k_heartbeat = "heartbeat";
+/// Read-only: a file for each secret.
+inline constexpr std::string_view k_secrets = "/run/secrets";
 
 }  // namespace sutfleet::agent_files

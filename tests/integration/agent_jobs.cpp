@@ -1,11 +1,13 @@
 // Jobs on a real agent-entry and a real broker.
 #include <doctest/doctest.h>
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <csignal>
 
 #include "lab.hpp"
+#include "sys/file.hpp"
 #include "sys/process_table.hpp"
 
 using namespace sutfleet;
@@ -143,4 +145,18 @@ TEST_CASE("the oldest job folders go when there is too much of them; their ids s
     CHECK(eventually([&] { return !there("m2"); }));
     lab.publish("alpha/cmd/prune", "all");
     CHECK(lab.says("res/prune", "expected nothing or dry-run"));
+}
+
+TEST_CASE("a secret's value is in no log, on no topic and not on stdout") {
+    Lab lab(AGENT_ENTRY);
+    const auto folder = lab.agent->folder() + "/secrets";
+    REQUIRE(::mkdir(folder.c_str(), 0700) == 0);
+    REQUIRE(sys::write_file_atomic(folder + "/TOKEN", "s3cr3t-value\n", 0600, sys::Durability::fast));
+    lab.restart_agent(SIGTERM);
+    CHECK(has(lab.run("leak", R"j({"id":"leak","command":"printf s3cr; sleep 0.2; echo 3t-value; echo; printf 's3cr3t-val'"})j"), "\"log_bytes\":15"));
+    CHECK(lab.says("output", "s3cr3t-val"));
+    const auto log = sys::read_file(lab.agent->folder() + "/state/jobs/leak/output.log", 1024).value_or("");
+    CHECK(log == "***\n\ns3cr3t-val");
+    CHECK_FALSE(has(lab.agent->out(), "s3cr3t-value"));
+    for (const auto& shown : lab.all("output")) CHECK_FALSE(has(shown, "s3cr3t-value"));
 }

@@ -33,7 +33,7 @@ PrivateAgent::PrivateAgent(const std::string& program, const std::string& broker
 void PrivateAgent::start() {
     const sys::UniqueFd out(::open((folder_.path() + "/out").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
     const auto child = sys::spawn({{program_, "--conf-dir", folder_.path() + "/conf", "--state-dir", folder_.path() + "/state",
-                                    "--run-dir", folder_.path() + "/run"},
+                                    "--run-dir", folder_.path() + "/run", "--secrets-dir", folder_.path() + "/secrets"},
                                    {"PATH=/usr/bin:/bin"}, {}, -1, out.get(), -1});
     if (!child) throw std::runtime_error(child.error().message);
     pid_ = child->pid;

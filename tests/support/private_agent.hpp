@@ -29,6 +29,7 @@ class PrivateAgent {
     [[nodiscard]] std::string log() const;  ///< agent.log: the subprocess's output
     [[nodiscard]] std::string out() const;  ///< its own stdout
     [[nodiscard]] std::string heartbeat() const;
+    /// With `secrets/` in it, which the test may make.
     [[nodiscard]] const std::string& folder() const { return folder_.path(); }
 
   private:

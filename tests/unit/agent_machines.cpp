@@ -5,6 +5,7 @@
 #include "job_folders.hpp"
 #include "job_run.hpp"
 #include "lifecycle.hpp"
+#include "masker.hpp"
 #include "submit_request.hpp"
 
 using namespace sutfleet;
@@ -184,4 +185,25 @@ TEST_CASE("which job folders go: the oldest, by age and by size, but the newest 
     for (int i = 0; i < 25; ++i) old.push_back(folder(i, 24h * (100 + i), 1));
     CHECK(folders_to_remove(old, rules, now).size() == 5);
     CHECK(folders_to_remove({folder(1, 1h, 1000)}, rules, now).size() == 1);
+}
+
+TEST_CASE("secrets are masked wherever the chunks end; all other bytes pass unchanged") {
+    const auto secrets = std::make_shared<const Secrets>(
+        std::vector<std::string>{"hunter2", "hunter2-longer", "aab", "key line 1\nkey line 2", "abcabd"});
+    const std::string text = std::string("xx hunter2 hunter2-longe hunter2-longer\n\0aab\xff", 45) +
+                             "abcabcabd key line 1\r\nkey line 2 key line 1\nkey line 2 hunter";
+    const std::string masked = std::string("xx *** ***-longe ***\n\0aab\xff", 26) +
+                               "abc*** ***\r\n*** *** hunter";
+    for (std::size_t a = 0; a <= text.size(); ++a)
+        for (std::size_t b = a; b <= text.size(); ++b) {
+            Masker masker(secrets);
+            std::string out;
+            for (const auto& chunk : {text.substr(0, a), text.substr(a, b - a), text.substr(b)}) out += masker.pass(chunk);
+            out += masker.end();
+            if (out != masked) REQUIRE(out == masked);
+        }
+    Masker nothing_waits(secrets);
+    CHECK(nothing_waits.pass("plain line\n") == "plain line\n");
+    CHECK(nothing_waits.pass("password: h").empty() == false);
+    CHECK(nothing_waits.end() == "h");
 }
