@@ -113,6 +113,7 @@ class Agent {
     void hear_broker(SteadyTime now);
     void hear(const mqtt::Message& message, SteadyTime now);
     void answer(const mqtt::Message& request, std::string_view verb, const Result<std::string>& outcome);
+    void settle_repeats(const std::vector<mqtt::Message>& heard, SteadyTime now);
     Result<std::string> prune(const std::string& argument);
     Result<std::string> obey(std::string_view verb, const std::string& argument, SteadyTime now);
     void answer_requester(const JobBook::Answer& said);
@@ -164,6 +165,7 @@ class Agent {
     bool folder_prepared_ = false;
 
     std::uint64_t epoch_ = 0;
+    std::optional<SteadyTime> uptime_asked_;  ///< when the broker was asked how long it has run
     SteadyTime next_beat_{};
     SteadyTime next_conf_look_{};
     std::string since_;

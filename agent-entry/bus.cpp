@@ -17,6 +17,8 @@ using nlohmann::ordered_json;
 using namespace std::chrono_literals;
 
 constexpr auto k_rejection_shown = 5s;
+constexpr const char* k_broker_uptime = "$SYS/broker/uptime";  ///< Mosquitto's: "12 seconds"
+constexpr auto k_uptime_limit = 5s;
 constexpr std::ptrdiff_t k_pruned_shown = 50;
 
 std::string dump(const ordered_json& value) {
@@ -60,6 +62,7 @@ void Agent::hear_broker(SteadyTime now) {
     auto drained = session_->drain();
     if (session_->connected() && session_->epoch() != epoch_) {
         epoch_ = session_->epoch();
+        uptime_asked_.reset();
         feed_.rewind();
         for (auto& old : trailing_) old.feed.rewind();
         if (current_) current_->feed.rewind();
@@ -74,7 +77,24 @@ void Agent::hear_broker(SteadyTime now) {
         if (current_) current_->feed.acknowledged(id);
     }
     for (const auto& message : drained.messages) hear(message, now);
+    settle_repeats(drained.messages, now);
     answer_submits(now);
+}
+
+/// A text that may be a repeat waits until the broker has said how long it has run.
+void Agent::settle_repeats(const std::vector<mqtt::Message>& heard, SteadyTime now) {
+    if (!book_->has_possible_repeats()) return;
+    if (!uptime_asked_) {
+        if (session_->subscribe({k_broker_uptime, 0, true})) uptime_asked_ = now;
+        return;
+    }
+    std::optional<std::chrono::seconds> uptime;
+    for (const auto& message : heard)
+        if (message.topic == k_broker_uptime) uptime = std::chrono::seconds(std::strtoll(message.payload.c_str(), nullptr, 10));
+    if (!uptime && now - *uptime_asked_ < k_uptime_limit) return;
+    book_->settle_repeats(uptime, sys::wall_now());
+    uptime_asked_.reset();
+    if (const auto done = session_->unsubscribe(k_broker_uptime); !done) return;  // the connection is gone, and the subscription with it
 }
 
 void Agent::hear(const mqtt::Message& message, SteadyTime now) {

@@ -86,6 +86,15 @@ void JobBook::replay(std::uint64_t offset, const JournalEntry& entry) {
     if (!entry.request.empty()) known.request_at = offset;
     known.record_at = offset;
     remember(*record);
+    note_for_repeats(*record, !entry.request.empty());
+}
+
+/// What the texts of this life are compared with.
+void JobBook::note_for_repeats(const JobRecord& record, bool accepted) {
+    for (const auto* time : {&record.submitted, &record.started, &record.finished})
+        if (const auto at = parse_rfc3339(*time)) repeats_.lived_at(*at);
+    const auto at = parse_rfc3339(record.submitted);
+    if (accepted && record.bare && at) repeats_.accepted(record.id, number_of(record.content), *at, 0);
 }
 
 /// Puts the record where it belongs in memory.
@@ -176,15 +185,15 @@ std::size_t JobBook::waiting() const {
         live_, [](const auto& entry) { return entry.second.state == JobState::queued; }));
 }
 
-JobBook::Answer JobBook::accept(std::string_view payload, bool retained, WallTime now, ReplyTo reply_to) {
+JobBook::Answer JobBook::accept(std::string_view payload, bool retained, WallTime now, ReplyTo reply_to, const Arrival& arrival) {
     const std::scoped_lock lock(mutex_);
-    auto answer = decide(payload, retained, now);
+    auto answer = decide(payload, retained, now, arrival);
     answer.reply_to = std::move(reply_to);
     answers_.push_back(answer);
     return answer;
 }
 
-JobBook::Answer JobBook::decide(std::string_view payload, bool retained, WallTime now) {
+JobBook::Answer JobBook::decide(std::string_view payload, bool retained, WallTime now, const Arrival& arrival) {
     const auto reject = [](std::string why) { return Answer{Verdict::rejected, std::move(why), {}, 0, {}}; };
     if (retained) return reject("the message was retained: publish it without the retain flag");
     auto request = decode_submit(payload);
@@ -197,16 +206,21 @@ JobBook::Answer JobBook::decide(std::string_view payload, bool retained, WallTim
             return {Verdict::known, {}, request->id, record ? record->position : 0, {}};
         }
     }
+    Repeats::Verdict repeat;
+    if (!request->id) repeat = repeats_.judge(number_of(digest), arrival, now, sys::steady_now());
+    if (repeat.kind == Repeats::Kind::yes) return reject("duplicate of " + repeat.of->str());
     if (!refuse_all_.empty()) return reject(refuse_all_);
     if (waiting() >= k_queue_limit) return reject("queue full");
     const auto id = request->id ? *request->id : make_id(now);
-    auto record = journal(*request, payload, id, now);
+    auto record = journal(*request, payload, id, now, repeat);
     if (!record) return reject("cannot write the journal: " + record.error().message);
+    if (!request->id) repeats_.accepted(id, number_of(digest), now, arrival.connection);
     newest_.emplace(id, *std::move(request));
     return {Verdict::accepted, {}, id, std::max<std::size_t>(record->position, 1), {}};
 }
 
-Result<JobRecord> JobBook::journal(const JobRequest& request, std::string_view payload, const JobId& id, WallTime now) {
+Result<JobRecord> JobBook::journal(const JobRequest& request, std::string_view payload, const JobId& id, WallTime now,
+                                   const Repeats::Verdict& repeat) {
     JobRecord record{.id = id};
     record.sut = sut_.str();
     record.sequence = sequence_ + 1;
@@ -214,11 +228,13 @@ Result<JobRecord> JobBook::journal(const JobRequest& request, std::string_view p
     record.command = shown_command(request.command);
     record.content = content_digest(request.json);
     record.submitted = format_rfc3339(now);
+    record.bare = !request.id;
+    if (repeat.of) record.repeat_of = repeat.of->str();
     if (request.expires) record.expires = format_rfc3339(now + *request.expires);
     record.position = 1 + static_cast<std::size_t>(std::ranges::count_if(live_, [&](const auto& other) {
         return other.second.state == JobState::queued && sooner(other.second, record);
     }));
-    const bool starts = idle_ && waiting() == 0;
+    const bool starts = idle_ && waiting() == 0 && record.repeat_of.empty();
     if (starts) {
         record.state = JobState::running;
         record.position = 0;
@@ -235,6 +251,34 @@ Result<JobRecord> JobBook::journal(const JobRequest& request, std::string_view p
     known.request_at = known.record_at = *at;
     remember(record);
     return record;
+}
+
+bool JobBook::has_possible_repeats() const {
+    const std::scoped_lock lock(mutex_);
+    return std::ranges::any_of(live_, [](const auto& entry) { return !entry.second.repeat_of.empty(); });
+}
+
+void JobBook::settle_repeats(std::optional<std::chrono::seconds> broker_uptime, WallTime now) {
+    const std::scoped_lock lock(mutex_);
+    const bool repeat = repeats_.broker_ran_for(broker_uptime, sys::steady_now());
+    std::vector<JobRecord> held;
+    for (const auto& [id, record] : live_)
+        if (!record.repeat_of.empty()) held.push_back(record);
+    for (auto& record : held)
+        if (const auto settled = settle_repeat(std::move(record), repeat, now); !settled)
+            sys::log(sys::Level::error, "the journal cannot be written: " + settled.error().message);
+}
+
+Result<void> JobBook::settle_repeat(JobRecord record, bool repeat, WallTime now) {
+    const auto of = std::exchange(record.repeat_of, {});
+    if (repeat) {
+        record.state = JobState::rejected;
+        record.reason = "duplicate of " + of;
+        record.finished = format_rfc3339(now);
+        answers_.push_back({Verdict::rejected, record.reason, record.id, 0, {}});
+    }
+    const auto written = write(std::move(record));
+    return written ? Result<void>{} : fail(written.error());
 }
 
 void JobBook::refuse_all(std::string why) {
@@ -287,7 +331,7 @@ std::vector<JobRecord> JobBook::queued() const {
 std::optional<JobRecord> JobBook::next(WallTime now) const {
     const auto text = format_rfc3339(now);
     for (auto& record : queued())
-        if (record.not_before <= text) return std::move(record);
+        if (record.not_before <= text && record.repeat_of.empty()) return std::move(record);
     return std::nullopt;
 }
 

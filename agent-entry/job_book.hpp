@@ -15,6 +15,7 @@
 
 #include "job_journal.hpp"
 #include "job_record.hpp"
+#include "repeats.hpp"
 #include "submit_request.hpp"
 
 namespace sutfleet::agent {
@@ -44,7 +45,11 @@ class JobBook {
         ReplyTo reply_to{};
     };
     /// Takes a submit. `refuse_all`: why nothing is taken now (maintenance, draining); empty otherwise.
-    Answer accept(std::string_view payload, bool retained, WallTime now, ReplyTo reply_to = {});
+    Answer accept(std::string_view payload, bool retained, WallTime now, ReplyTo reply_to = {}, const Arrival& arrival = {});
+    /// Whether a job waits for `settle_repeats`.
+    [[nodiscard]] bool has_possible_repeats() const;
+    /// The broker's answer to how long it has run (see repeats.hpp); none: it gave none.
+    void settle_repeats(std::optional<std::chrono::seconds> broker_uptime, WallTime now);
     void refuse_all(std::string why);
 
     /// Answers since the last call, for the main thread to publish.
@@ -87,10 +92,13 @@ class JobBook {
         std::uint64_t sequence = 0;
     };
     JobBook(std::string folder, SutName sut) : folder_(std::move(folder)), sut_(std::move(sut)) {}
-    Answer decide(std::string_view payload, bool retained, WallTime now);
-    Result<JobRecord> journal(const JobRequest& request, std::string_view payload, const JobId& id, WallTime now);
+    Answer decide(std::string_view payload, bool retained, WallTime now, const Arrival& arrival);
+    Result<JobRecord> journal(const JobRequest& request, std::string_view payload, const JobId& id, WallTime now,
+                              const Repeats::Verdict& repeat);
+    Result<void> settle_repeat(JobRecord record, bool repeat, WallTime now);
     Result<void> load(WallTime now);
     void replay(std::uint64_t offset, const JournalEntry& entry);
+    void note_for_repeats(const JobRecord& record, bool accepted);
     void lose_running(WallTime now);
     void compact(WallTime now);
     Result<JobRecord> write(JobRecord record);
@@ -110,6 +118,7 @@ class JobBook {
     std::vector<Answer> answers_;
     std::vector<JobRecord> lost_;
     std::string refuse_all_;
+    Repeats repeats_;
     bool idle_ = false;
     std::optional<JobId> granted_;
     std::optional<std::pair<JobId, JobRequest>> newest_;  ///< what came last, most often what starts next

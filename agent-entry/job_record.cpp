@@ -89,6 +89,8 @@ std::string encode_job_record(const JobRecord& record) {
                            {"content", record.content},
                            {"priority", record.priority}};
     if (!record.expires.empty()) out["expires"] = record.expires;
+    if (record.bare) out["bare"] = true;
+    if (!record.repeat_of.empty()) out["repeat_of"] = record.repeat_of;
     if (!record.not_before.empty()) out["not_before"] = record.not_before;
     if (record.estimate) out["estimate"] = *record.estimate;
     for (const auto& one : record.artifacts.list) out["artifacts"].push_back(to_json(one));
@@ -121,6 +123,8 @@ Result<JobRecord> decode_job_record(std::string_view text) try {
     from.at("content").get_to(out.content);
     if (from.contains("priority")) out.priority = integer_of<int>(from.at("priority"));
     if (from.contains("expires")) out.expires = text_of(from, "expires");
+    out.bare = from.value("bare", false);
+    if (from.contains("repeat_of")) out.repeat_of = text_of(from, "repeat_of");
     if (from.contains("artifacts"))
         for (const auto& one : from.at("artifacts"))
             out.artifacts.list.push_back({one.at("name").get<std::string>(), integer_of<std::uint64_t>(one.at("bytes")), text_of(one, "sha256")});

@@ -47,6 +47,8 @@ struct JobRecord {
     unsigned attempt = 1;
     int priority = 0;          ///< the higher the sooner
     std::string expires{};       ///< when it expires in the queue, RFC 3339; empty: never
+    bool bare = false;           ///< its submit had no id
+    std::string repeat_of{};     ///< a job that it may repeat: it does not start until that is known
     std::string not_before{};    ///< of another attempt, RFC 3339; empty: at once
     std::optional<double> estimate{};  ///< seconds until it starts, by the last run times; shown, not journalled
     std::size_t position = 0;  ///< in the queue; 0 when it does not wait

@@ -20,4 +20,20 @@ std::string format_rfc3339(WallTime time) {
     return {text.data(), static_cast<std::size_t>(length)};
 }
 
+std::optional<WallTime> parse_rfc3339(std::string_view text) {
+    using namespace std::chrono;
+    constexpr std::string_view k_form = "dddd-dd-ddTdd:dd:dd.dddZ";
+    if (text.size() != k_form.size()) return std::nullopt;
+    for (std::size_t i = 0; i < k_form.size(); ++i)
+        if (k_form[i] == 'd' ? text[i] < '0' || text[i] > '9' : text[i] != k_form[i]) return std::nullopt;
+    const auto number = [&](std::size_t at, std::size_t digits) {
+        int value = 0;
+        for (std::size_t i = at; i < at + digits; ++i) value = value * 10 + (text[i] - '0');
+        return value;
+    };
+    const year_month_day date{year{number(0, 4)}, month{static_cast<unsigned>(number(5, 2))}, day{static_cast<unsigned>(number(8, 2))}};
+    if (!date.ok()) return std::nullopt;
+    return sys_days{date} + hours{number(11, 2)} + minutes{number(14, 2)} + seconds{number(17, 2)} + milliseconds{number(20, 3)};
+}
+
 }  // namespace sutfleet

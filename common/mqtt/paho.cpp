@@ -50,8 +50,12 @@ bool answered(::mqtt::token& token, std::chrono::milliseconds limit, const std::
 }
 
 Message from_paho(const ::mqtt::message& message) {
-    Message out{message.get_topic(), message.get_payload_str(), message.get_qos(), message.is_retained(),
-                message.is_duplicate(), {}, {}, {}};
+    Message out;
+    out.topic = message.get_topic();
+    out.payload = message.get_payload_str();
+    out.qos = message.get_qos();
+    out.retain = message.is_retained();
+    out.dup = message.is_duplicate();
     const auto& properties = message.get_properties();
     if (properties.contains(::mqtt::property::RESPONSE_TOPIC))
         out.response_topic = ::mqtt::get<std::string>(properties, ::mqtt::property::RESPONSE_TOPIC);

@@ -130,14 +130,18 @@ class PahoSession final : public Session {
     std::atomic<bool> lost_{false};
     std::atomic<std::uint64_t> epoch_{0};
     PublishId next_id_ = 1;  ///< the owner's thread only
+    std::uint64_t attempts_ = 0;  ///< thread_ only, as is lost_at_
+    std::optional<std::chrono::steady_clock::time_point> lost_at_;  ///< the last connection
     std::mt19937_64 random_{std::random_device{}()};
     std::jthread thread_;  ///< last: it uses all of the above
 };
 
 void PahoSession::set_callbacks(::mqtt::async_client& client) {
-    client.set_message_callback([this](const ::mqtt::const_message_ptr& message) {
+    const Origin origin{++attempts_, std::chrono::steady_clock::now(), lost_at_};
+    client.set_message_callback([this, origin](const ::mqtt::const_message_ptr& message) {
         try {
             auto ours = from_paho(*message);
+            ours.origin = origin;
             if (!intake_ || !intake_(ours)) inbox_.put(std::move(ours));
         } catch (...) {  // out of memory: the message is lost, the connection is not
         }
@@ -198,6 +202,7 @@ void PahoSession::keep_connected(const std::stop_token& stop) {
         if (auto up = connect_once(stop); up) {
             failures = 0;
             wait_for_loss(stop);
+            lost_at_ = std::chrono::steady_clock::now();
         } else {
             const std::scoped_lock lock(mutex_);
             last_error_ = up.error().message;

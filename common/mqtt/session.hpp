@@ -20,12 +20,20 @@ namespace sutfleet::mqtt {
 
 using UserProperties = std::vector<std::pair<std::string, std::string>>;
 
+/// The connection that brought a message.
+struct Origin {
+    std::uint64_t number = 0;  ///< of the session's, counted from 1
+    std::chrono::steady_clock::time_point since{};
+    std::optional<std::chrono::steady_clock::time_point> lost_before{};  ///< when the one before it was lost
+};
+
 struct Message {
     std::string topic;
     std::string payload;
     int qos = 0;
     bool retain = false;  ///< as published (retain-as-published is always asked for)
-    bool dup = false;
+    bool dup = false;     ///< a redelivery (MQTT 5, 3.3.1.1)
+    Origin origin;
     std::string response_topic;
     std::string correlation_data;
     UserProperties user_properties;

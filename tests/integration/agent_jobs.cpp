@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <thread>
 
 #include "lab.hpp"
 #include "sys/file.hpp"
@@ -159,4 +160,34 @@ TEST_CASE("a secret's value is in no log, on no topic and not on stdout") {
     CHECK(log == "***\n\ns3cr3t-val");
     CHECK_FALSE(has(lab.agent->out(), "s3cr3t-value"));
     for (const auto& shown : lab.all("output")) CHECK_FALSE(has(shown, "s3cr3t-value"));
+}
+
+TEST_CASE("a text that a crashed broker delivers again does not run again") {
+    Lab lab(AGENT_ENTRY, {}, "autosave_on_changes false\nautosave_interval 100000\n");
+    lab.agent->signal(SIGTERM);
+    REQUIRE(eventually([&] { return lab.agent->ended().has_value(); }));
+    lab.submit("echo x >> ../../ran");
+    lab.publish("alpha/mark", "it has the text");
+    REQUIRE(lab.says("mark", "it has the text"));
+    lab.broker.stop();  // saves what waits for the agent
+    lab.broker.start();
+    lab.agent->start();
+    const auto ran = [&] { return sys::read_file(lab.agent->folder() + "/state/ran", 1024).value_or(""); };
+    REQUIRE(eventually([&] { return ran() == "x\n"; }));
+    lab.broker.kill();  // before it saves that the text was delivered
+    lab.broker.start();
+    CHECK(lab.says("submit_status", "rejected: duplicate of j"));
+    CHECK(has(lab.run("after", R"j({"id":"after","command":"true"})j"), "SUCCEEDED"));
+    CHECK(ran() == "x\n");
+}
+
+TEST_CASE("the same text again over a new connection is a new job when the broker did not crash") {
+    Lab lab(AGENT_ENTRY, {}, "sys_interval 1\n");
+    const auto ran = [&] { return sys::read_file(lab.agent->folder() + "/state/ran", 1024).value_or(""); };
+    lab.submit("echo x >> ../../ran");
+    REQUIRE(eventually([&] { return ran() == "x\n"; }));
+    std::this_thread::sleep_for(5s);  // a broker that is as young as the loss would be taken for a new one
+    lab.take_over();  // the agent loses its connection
+    lab.submit("echo x >> ../../ran");
+    CHECK(eventually([&] { return ran() == "x\nx\n"; }));
 }

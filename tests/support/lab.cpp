@@ -4,7 +4,8 @@
 
 namespace sutfleet::test {
 
-Lab::Lab(const std::string& agent_program, AgentRules rules) : wake_(*sys::Wake::open()) {
+Lab::Lab(const std::string& agent_program, AgentRules rules, const std::string& broker_conf)
+    : broker(broker_conf), wake_(*sys::Wake::open()) {
     mqtt::SessionOptions options;
     options.url = broker.url();
     options.client_id = "lab";
@@ -30,6 +31,18 @@ std::string Lab::ask(const std::string& payload) {
     if (!session_->publish(publication)) throw std::runtime_error("no broker");
     eventually([&] { hear(); return answers_.contains(publication.correlation_data); });
     return answers_[publication.correlation_data];
+}
+
+void Lab::take_over() {
+    mqtt::SessionOptions options;
+    options.url = broker.url();
+    options.client_id = "alpha";
+    options.clean_start = false;
+    options.session_expiry = std::chrono::hours{1};
+    const auto wake = *sys::Wake::open();
+    const auto session = mqtt::Session::open(std::move(options), wake);
+    if (!eventually([&] { return session->connected() || session->epoch() > 0; })) throw std::runtime_error("no broker");
+    session->close(std::chrono::seconds{1});
 }
 
 void Lab::hear() {

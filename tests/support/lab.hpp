@@ -15,7 +15,7 @@ namespace sutfleet::test {
 
 class Lab {
   public:
-    explicit Lab(const std::string& agent_program, AgentRules rules = {});
+    explicit Lab(const std::string& agent_program, AgentRules rules = {}, const std::string& broker_conf = {});
 
     void publish(const std::string& topic, const std::string& payload);
     /// Submits and waits for the answer on a response topic of its own. @return the answer
@@ -31,6 +31,9 @@ class Lab {
     std::vector<std::string> all(const std::string& level);
     /// Stops the agent (by `signal`) and starts it again in the same folders.
     void restart_agent(int signal);
+
+    /// Another client takes the agent's client id for a moment.
+    void take_over();
 
     PrivateBroker broker;
     std::unique_ptr<PrivateAgent> agent;

@@ -22,7 +22,9 @@ class PrivateAgent {
 
     [[nodiscard]] pid_t pid() const { return pid_; }
     void signal(int number) const;
-    /// Ends it by `signal`, and starts it again in the same folders.
+    /// In the same folders, after it has ended.
+    void start();
+    /// Ends it by `signal`, and starts it again.
     void restart(int signal);
     /// Its exit code, once it has ended.
     std::optional<int> ended();
@@ -33,7 +35,6 @@ class PrivateAgent {
     [[nodiscard]] const std::string& folder() const { return folder_.path(); }
 
   private:
-    void start();
     const std::string program_;
     TempFolder folder_;
     pid_t pid_ = -1;

@@ -6,6 +6,7 @@
 #include "job_run.hpp"
 #include "lifecycle.hpp"
 #include "masker.hpp"
+#include "repeats.hpp"
 #include "submit_request.hpp"
 
 using namespace sutfleet;
@@ -206,4 +207,68 @@ TEST_CASE("secrets are masked wherever the chunks end; all other bytes pass unch
     CHECK(nothing_waits.pass("plain line\n") == "plain line\n");
     CHECK(nothing_waits.pass("password: h").empty() == false);
     CHECK(nothing_waits.end() == "h");
+}
+
+TEST_CASE("a repeat of a text is told from a second text, as far as it can be") {
+    const WallTime now{24h * 20'000};
+    const auto id = *JobId::parse("first");
+    using Kind = Repeats::Kind;
+    const auto after_text = [&](WallTime at) {
+        Repeats repeats;
+        CHECK(repeats.judge(1, {}, at, k_start).kind == Kind::no);
+        repeats.accepted(id, 1, at, 1);
+        CHECK(repeats.judge(1, {}, at, k_start).kind == Kind::no);  // two equal texts are two jobs
+        return repeats;
+    };
+    // The connection is lost 10 s after it and is back 5 s later.
+    const Arrival later{false, 2, k_start + 15s, k_start + 10s};
+    const auto judge_later = [&](Repeats& repeats, bool dup = false) {
+        auto arrival = later;
+        arrival.dup = dup;
+        return repeats.judge(1, arrival, now + 15s, k_start + 15s);
+    };
+    SUBCASE("a redelivery is one, once") {
+        auto repeats = after_text(now);
+        CHECK(judge_later(repeats, true).kind == Kind::yes);
+        CHECK(judge_later(repeats, true).kind == Kind::no);
+    }
+    SUBCASE("the broker crashed: a repeat for 60 s") {
+        auto repeats = after_text(now);
+        CHECK(judge_later(repeats).kind == Kind::maybe);
+        CHECK(repeats.judge(2, later, now + 15s, k_start + 15s).kind == Kind::no);  // another text
+        CHECK(repeats.broker_ran_for(4s, k_start + 16s));
+        const auto verdict = judge_later(repeats);
+        CHECK(verdict.kind == Kind::yes);
+        CHECK(verdict.of == id);
+        CHECK(repeats.judge(1, later, now + 76s, k_start + 76s).kind == Kind::no);
+    }
+    SUBCASE("only the connection was lost") {
+        auto repeats = after_text(now);
+        CHECK(judge_later(repeats).kind == Kind::maybe);
+        CHECK_FALSE(repeats.broker_ran_for(3600s, k_start + 16s));
+        CHECK(judge_later(repeats).kind == Kind::no);
+    }
+    SUBCASE("accepted long before the loss") {
+        auto repeats = after_text(now - 100s);
+        CHECK(judge_later(repeats).kind == Kind::no);
+    }
+    SUBCASE("in an earlier life") {
+        Repeats repeats;
+        repeats.accepted(id, 1, now, 0);
+        repeats.lived_at(now + 3s);
+        const Arrival first{false, 1, k_start, {}};
+        CHECK(repeats.judge(1, first, now + 300s, k_start).kind == Kind::maybe);
+        CHECK(repeats.broker_ran_for(10s, k_start + 1s));
+        CHECK(repeats.judge(1, first, now + 300s, k_start + 2s).kind == Kind::yes);
+        CHECK_FALSE(repeats.broker_ran_for(400s, k_start + 3s));
+        CHECK(repeats.judge(1, {true, 1, k_start, {}}, now + 300s, k_start).kind == Kind::yes);
+    }
+}
+
+TEST_CASE("a time as text and back") {
+    const WallTime time{std::chrono::milliseconds{1'769'903'999'123}};
+    CHECK(format_rfc3339(time) == "2026-01-31T23:59:59.123Z");
+    CHECK(parse_rfc3339("2026-01-31T23:59:59.123Z") == time);
+    for (const auto* bad : {"", "2026-01-31T23:59:59Z", "2026-02-31T23:59:59.123Z", "2026-01-31 23:59:59.123Z", "x026-01-31T23:59:59.123Z"})
+        CHECK_FALSE(parse_rfc3339(bad));
 }
