@@ -11,6 +11,7 @@
 
 #include "core/agent_files.hpp"
 #include "sys/clock.hpp"
+#include "sys/crash_point.hpp"
 #include "sys/file.hpp"
 #include "sys/log.hpp"
 #include "sys/memory.hpp"
@@ -120,6 +121,7 @@ int Agent::run() {
     sys::log(sys::Level::info, "sut=" + conf_.sut.str() + " boot=" + boot_ + " started");
     // In a container they died with the agent's earlier life.
     for (const auto& lost : cleanups_) sys::kill_all_with(marker_of(lost));
+    sys::crash_point("start: nothing runs");
     while (!stopped()) {
         turn(sys::steady_now());
         if (!stopped()) wait();
@@ -243,11 +245,13 @@ void Agent::report_health(SteadyTime now) {
 }
 
 int Agent::close() {
+    sys::crash_point("stop: not said");
     board_.refresh(topics_.of(conf_.sut, k_submit_status), std::string(k_offline));
     publish_state(sys::steady_now());
     board_.refresh(topics_.of(conf_.sut, k_agent), std::string(k_offline));
     board_.flush(*session_, sys::steady_now());
     session_->close(2s);
+    sys::crash_point("stop: said");
     if (const auto granted = book_->take_granted()) put_back(*granted);  // it came after the last turn
     sys::log(sys::Level::info, "sut=" + conf_.sut.str() + " stopped");
     return command_code_.value_or(0);

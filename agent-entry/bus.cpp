@@ -7,6 +7,7 @@
 #include "agent.hpp"
 #include "core/json_guard.hpp"
 #include "sys/clock.hpp"
+#include "sys/crash_point.hpp"
 #include "sys/log.hpp"
 
 namespace sutfleet::agent {
@@ -66,9 +67,11 @@ void Agent::hear_broker(SteadyTime now) {
         board_.flush(*session_, now);
         next_beat_ = now;
         sys::log(sys::Level::info, "connected to the broker");
+        sys::crash_point("broker: connected");
     }
     for (const auto id : drained.acknowledged) {
         feed_.acknowledged(id);
+        sys::crash_point("output: acknowledged");
         for (auto& old : trailing_) old.feed.acknowledged(id);
         if (current_) current_->feed.acknowledged(id);
     }
@@ -83,7 +86,10 @@ void Agent::hear(const mqtt::Message& message, SteadyTime now) {
     if (!topic || !topic->rest.starts_with(k_cmd) || message.retain) return;
     const auto verb = topic->rest.substr(k_cmd.size());
     if (message.payload.empty() && verb == "cancel" && !current_) return;
-    answer(message, verb, obey(verb, argument_of(message.payload), now));
+    sys::crash_point("command: not obeyed");
+    const auto outcome = obey(verb, argument_of(message.payload), now);
+    sys::crash_point("command: obeyed, not answered");
+    answer(message, verb, outcome);
 }
 
 void Agent::answer(const mqtt::Message& request, std::string_view verb, const Result<std::string>& outcome) {

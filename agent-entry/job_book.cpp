@@ -13,6 +13,7 @@
 
 #include "job_run.hpp"
 #include "sys/clock.hpp"
+#include "sys/crash_point.hpp"
 #include "sys/file.hpp"
 #include "sys/log.hpp"
 
@@ -70,7 +71,9 @@ Result<void> JobBook::load(WallTime now) {
     if (!journal) return fail(journal.error());
     journal_ = *std::move(journal);
     std::ranges::sort(done_, [](const auto& a, const auto& b) { return by_sequence(b, a); });
+    sys::crash_point("book: read");
     lose_running(now);
+    sys::crash_point("book: what ran is lost");
     compact(now);
     return {};
 }
@@ -181,6 +184,7 @@ JobBook::Answer JobBook::accept(std::string_view payload, bool retained, WallTim
     auto answer = decide(payload, retained, now);
     answer.reply_to = std::move(reply_to);
     answers_.push_back(answer);
+    sys::crash_point("submit: decided, not acknowledged");
     return answer;
 }
 
@@ -347,6 +351,7 @@ Result<void> JobBook::prepare_folder() const {
         if (::mkdir(each.c_str(), 0755) != 0 && errno != EEXIST) return fail(errno_error(each, errno));
     for (const auto* name : {"/job.json", "/command", "/output.log"})
         if (auto written = write_text(next + name, {}); !written) return written;
+    sys::crash_point("folder: prepared in part");
     const auto other_name = next + "/testflinger.json";
     if (::link((next + "/job.json").c_str(), other_name.c_str()) != 0 && errno != EEXIST)
         return fail(errno_error(other_name, errno));
@@ -361,6 +366,7 @@ Result<void> JobBook::make_folder(const JobId& id, const JobRequest& request) co
         // A folder that is there is an earlier attempt's: it stays, with what is in it.
         if (!take_prepared() && errno != ENOTEMPTY && errno != EEXIST) return fail(errno_error(place, errno));
     }
+    sys::crash_point("folder: renamed");
     if (auto written = write_text(place + "/job.json", job_json(request, id)); !written) return written;
     return write_text(place + "/command", request.command);
 }

@@ -4,6 +4,7 @@
 
 #include "agent.hpp"
 #include "sys/clock.hpp"
+#include "sys/crash_point.hpp"
 #include "sys/file.hpp"
 #include "sys/log.hpp"
 #include "sys/process_table.hpp"
@@ -16,6 +17,7 @@ void Agent::next_job(SteadyTime now) {
     if (const auto granted = book_->take_granted()) may_start ? begin_job(*granted, false, now) : put_back(*granted);
     if (!current_ && !stopping_ && !cleanups_.empty()) {
         const auto lost = cleanups_.front();
+        sys::crash_point("cleanup of a lost job: due");
         cleanups_.erase(cleanups_.begin());
         if (conf_.rules.phases.contains("cleanup")) begin_job(lost, true, now);
     } else if (may_start && !current_) {
@@ -58,7 +60,9 @@ void Agent::begin_job(JobRecord record, bool only_cleanup, SteadyTime now) {
     JobRun run(conf_.rules, *request, only_cleanup);
     current_.emplace(Current{std::move(record), std::move(run), request->env, request->retries, *log, OutputFeed(*log), {}, 0, only_cleanup});
     folder_prepared_ = false;
+    sys::crash_point("start: folder made");
     if (to_journal) journal_current();
+    sys::crash_point("start: journalled");
     const auto what = "job=" + current_->record.id.str() + (only_cleanup ? " cleanup of a lost job" : " started");
     if (!only_cleanup) board_.refresh(topics_.of(conf_.sut, k_last_job), current_->record.id.str());
     apply(current_->run.start(now), now);
@@ -88,6 +92,7 @@ void Agent::apply(const std::vector<JobEffect>& effects, SteadyTime now) {
 void Agent::signal_job(int signal) {
     if (current_->child) sys::signal_group(current_->child->pid, signal);
     for (const auto pid : sys::processes_with(current_->marker())) ::kill(pid, signal);
+    sys::crash_point("job: signalled");
 }
 
 void Agent::spawn_phase(const SpawnPhase& step, SteadyTime now) {
@@ -99,7 +104,9 @@ void Agent::spawn_phase(const SpawnPhase& step, SteadyTime now) {
     extra["SUTFLEET_ARTIFACTS"] = folder + "/artifacts";
     // The phase is published, not journalled: after a crash the record need not know more than RUNNING.
     current_->record.phase = step.phase;
+    sys::crash_point("phase: not spawned");
     auto child = start(step.command, current_->log, folder, extra);
+    sys::crash_point("phase: spawned");
     if (child) {
         current_->child = *child;
         current_->memory_kills = sys::out_of_memory_kills();
@@ -111,6 +118,7 @@ void Agent::spawn_phase(const SpawnPhase& step, SteadyTime now) {
 }
 
 void Agent::phase_ended(int code, SteadyTime now) {
+    sys::crash_point("phase: ended");
     const auto seconds = current_->run.phase_seconds(now);
     current_->record.phases[current_->run.phase()] = {code, static_cast<double>(static_cast<long>(seconds * 1000)) / 1000};
     const bool out_of_memory = code == 128 + SIGKILL && sys::out_of_memory_kills() > current_->memory_kills;
@@ -137,7 +145,9 @@ void Agent::finish_job(const FinishJob& finish) {
     if (!maintenance_.empty()) book_->refuse_all("maintenance: " + maintenance_);
     record.log_bytes = current_->log->end();
     record.dropped = current_->feed.dropped() + current_->log->lost();
+    sys::crash_point("end: not journalled");
     journal_current();
+    sys::crash_point("end: journalled");
     sys::log(sys::Level::info, "job=" + record.id.str() + " " + std::string(to_string(record.state)));
     // Its last output goes out in its own time; the next job does not wait for the broker.
     trailing_.push_back({record.id.str(), std::move(current_->feed)});

@@ -1,5 +1,7 @@
 #include "mqtt/board.hpp"
 
+#include "sys/crash_point.hpp"
+
 namespace sutfleet::mqtt {
 
 void Board::set(const std::string& topic, std::string payload) {
@@ -44,6 +46,7 @@ void Board::flush(Session& session, SteadyTime now) {
         publication.quiet = true;
         publication.retain = true;
         if (!session.publish(publication)) return;
+        sys::crash_point("retained: published");
         if (payload.empty()) wanted_.erase(*at);
     }
 }
