@@ -84,7 +84,7 @@ Agent::Agent(Folders folders, Deps deps, sys::Wake wake)
       log_(std::move(deps.log)),
       feed_(log_),
       lifecycle_(conf_.rules.command.has_value(), conf_.rules.restart, sys::steady_now()),
-      cleanups_(book_->lost_at_start()),
+      cleanups_(book_->unclean()),
       since_(format_rfc3339(sys::wall_now())),
       broker_lost_(sys::steady_now()) {}
 

@@ -102,6 +102,7 @@ class Agent {
     void spawn_phase(const SpawnPhase& step, SteadyTime now);
     void phase_ended(int code, SteadyTime now);
     void finish_job(const FinishJob& finish);
+    void end_cleanup(JobRecord& record, const FinishJob& finish);
     void journal_current();
 
     // bus.cpp

@@ -106,7 +106,7 @@ void Agent::answer(const mqtt::Message& request, std::string_view verb, const Re
 
 Result<std::string> Agent::obey(std::string_view verb, const std::string& argument, SteadyTime now) {
     if (verb == "cancel") {
-        if (current_ && (argument.empty() || argument == current_->record.id.str())) {
+        if (current_ && !current_->only_cleanup && (argument.empty() || argument == current_->record.id.str())) {
             const auto id = current_->record.id.str();
             apply(current_->run.cancel("canceled", now), now);
             return "canceling " + id;
@@ -119,7 +119,9 @@ Result<std::string> Agent::obey(std::string_view verb, const std::string& argume
         record->state = JobState::canceled;
         record->reason = "canceled in the queue";
         record->finished = format_rfc3339(sys::wall_now());
-        if (auto updated = book_->update(*record); !updated) return fail(updated.error());
+        const auto updated = book_->update(*record);
+        if (!updated) return fail(updated.error());
+        if (current_ && current_->record.id == *id) current_->record = *updated;  // the cleanup before its next attempt runs
         return "canceled " + argument;
     }
     if (verb == "restart") {

@@ -97,6 +97,8 @@ void JobBook::remember(const JobRecord& record) {
     auto& known = known_[record.id];
     known.content = number_of(record.content);
     known.sequence = record.sequence;
+    unclean_.erase(record.id);
+    if (record.cleanup_due) unclean_.insert(record.id);
     if (!terminal(record.state)) {
         live_.insert_or_assign(record.id, record);
         return;
@@ -122,8 +124,8 @@ void JobBook::lose_running(WallTime now) {
             record.reason = lost.reason;
             record.finished = format_rfc3339(now);
         }
+        record.cleanup_due = true;
         if (const auto written = write(record); !written) sys::log(sys::Level::error, written.error().message);
-        lost_.push_back(*look_up(record.id));
     }
 }
 
@@ -141,11 +143,11 @@ void JobBook::compact(WallTime now) {
         const auto record = look_up(id);
         const bool waits = live_.contains(id);
         const bool old = order.size() - i > k_ids_remembered || (record && !record->finished.empty() && record->finished < oldest);
-        if (!record || (old && !waits)) {
+        const bool to_clean_up = unclean_.contains(id);
+        if (!record || (old && !waits && !to_clean_up)) {
             known_.erase(id);
             continue;
         }
-        const bool to_clean_up = std::ranges::any_of(lost_, [&](const JobRecord& lost) { return lost.id == id; });
         const auto request = waits || to_clean_up ? journal_->read(known_[id].request_at) : Result<JournalEntry>(JournalEntry{});
         entries.push_back({encode_job_record(*record), request ? request->request : std::string()});
         kept.push_back(id);
@@ -308,6 +310,15 @@ void JobBook::expire(std::optional<std::chrono::milliseconds> longest_wait, Wall
         record.finished = text;
         if (const auto updated = update(std::move(record)); !updated) sys::log(sys::Level::error, updated.error().message);
     }
+}
+
+std::vector<JobRecord> JobBook::unclean() const {
+    const std::scoped_lock lock(mutex_);
+    std::vector<JobRecord> out;
+    for (const auto& id : unclean_)
+        if (auto record = look_up(id)) out.push_back(*std::move(record));
+    std::ranges::sort(out, by_sequence);
+    return out;
 }
 
 std::vector<JobRecord> JobBook::done() const {

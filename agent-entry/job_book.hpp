@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -60,8 +61,8 @@ class JobBook {
     [[nodiscard]] std::vector<JobRecord> done() const;
     /// Grows with every change of any record; never 0.
     [[nodiscard]] std::uint64_t revision() const { return revision_; }
-    /// Jobs found running at the start: their cleanup is still to be done.
-    [[nodiscard]] std::vector<JobRecord> lost_at_start() const { return lost_; }
+    /// Jobs that were cut off, in this life or an earlier one, and not cleaned up after yet; the oldest first.
+    [[nodiscard]] std::vector<JobRecord> unclean() const;
 
     /// Journals a change (version + 1), durably; what the journal cannot take is still true in memory.
     Result<JobRecord> update(JobRecord record);
@@ -106,8 +107,8 @@ class JobBook {
     std::map<JobId, Known> known_;
     std::map<JobId, JobRecord> live_;  ///< queued or running
     std::deque<JobRecord> done_;       ///< newest first
+    std::set<JobId> unclean_;          ///< their cleanup is due
     std::vector<Answer> answers_;
-    std::vector<JobRecord> lost_;
     std::string refuse_all_;
     bool idle_ = false;
     std::optional<JobId> granted_;

@@ -16,10 +16,11 @@ void Agent::next_job(SteadyTime now) {
     const bool may_start = !current_ && !stopping_ && cleanups_.empty() && maintenance_.empty() && !draining_;
     if (const auto granted = book_->take_granted()) may_start ? begin_job(*granted, false, now) : put_back(*granted);
     if (!current_ && !stopping_ && !cleanups_.empty()) {
-        const auto lost = cleanups_.front();
+        auto lost = cleanups_.front();
         sys::crash_point("cleanup of a lost job: due");
         cleanups_.erase(cleanups_.begin());
-        if (conf_.rules.phases.contains("cleanup")) begin_job(lost, true, now);
+        // Without a cleanup in the conf there is nothing to run: its end comes at once.
+        begin_job(std::move(lost), true, now);
     } else if (may_start && !current_) {
         if (const auto record = book_->next(sys::wall_now())) begin_job(*record, false, now);
     }
@@ -41,9 +42,15 @@ void Agent::prepare_for_next_job() {
 
 void Agent::begin_job(JobRecord record, bool only_cleanup, SteadyTime now) {
     const auto give_up = [&](const Error& why) {
-        record.state = JobState::failed;
-        record.reason = "its files cannot be made: " + why.message;
-        record.finished = format_rfc3339(sys::wall_now());
+        const auto reason = "its files cannot be made: " + why.message;
+        if (only_cleanup) {
+            end_cleanup(record, {JobState::failed, reason, {}});
+            book_->refuse_all("maintenance: " + maintenance_);
+        } else {
+            record.state = JobState::failed;
+            record.reason = reason;
+            record.finished = format_rfc3339(sys::wall_now());
+        }
         if (const auto updated = book_->update(record); !updated)
             sys::log(sys::Level::error, "job=" + record.id.str() + " " + updated.error().message);
     };
@@ -132,8 +139,7 @@ void Agent::finish_job(const FinishJob& finish) {
         sys::log(sys::Level::info, "job=" + record.id.str() + " left " + std::to_string(killed) + " processes behind: killed");
     if (finish.needs_person) maintenance_ = "job " + record.id.str() + " ended with 46: the device needs a person";
     if (current_->only_cleanup) {
-        if (finish.state != JobState::succeeded)
-            maintenance_ = "cleanup of lost job " + record.id.str() + " failed: " + finish.reason;
+        end_cleanup(record, finish);
     } else if (tries_again(current_->retries, finish, record.attempt)) {
         queue_again(record, current_->retries, finish, sys::wall_now());
     } else {
@@ -143,6 +149,7 @@ void Agent::finish_job(const FinishJob& finish) {
         record.finished = format_rfc3339(sys::wall_now());
     }
     if (!maintenance_.empty()) book_->refuse_all("maintenance: " + maintenance_);
+    if (finish.state == JobState::lost) record.cleanup_due = true;
     record.log_bytes = current_->log->end();
     record.dropped = current_->feed.dropped() + current_->log->lost();
     sys::crash_point("end: not journalled");
@@ -153,6 +160,13 @@ void Agent::finish_job(const FinishJob& finish) {
     trailing_.push_back({record.id.str(), std::move(current_->feed)});
     if (trailing_.size() > k_trailing_limit) trailing_.pop_front();
     current_.reset();
+}
+
+/// Of a lost job, its record is otherwise what it was. When the agent stops meanwhile, the cleanup stays due.
+void Agent::end_cleanup(JobRecord& record, const FinishJob& finish) {
+    record.cleanup_due = false;
+    if (finish.state != JobState::succeeded && finish.state != JobState::lost)
+        maintenance_ = "cleanup of lost job " + record.id.str() + " failed: " + finish.reason;
 }
 
 }  // namespace sutfleet::agent

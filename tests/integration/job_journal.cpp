@@ -83,7 +83,8 @@ TEST_CASE("a job is known after a restart; one that ran is LOST; the order is ke
     const auto book = JobBook::open(folder.path(), k_alpha, sys::wall_now());
     REQUIRE(book);
     CHECK((*book)->find(*JobId::parse("a"))->state == JobState::lost);
-    CHECK((*book)->lost_at_start().size() == 1);
+    CHECK((*book)->unclean().size() == 1);
+    CHECK((*JobBook::open(folder.path(), k_alpha, sys::wall_now()))->unclean().size() == 1);
     CHECK((*book)->next(sys::wall_now())->id.str() == "b");
     CHECK((*book)->request((*book)->next(sys::wall_now())->id)->command == "second");
     CHECK(take(**book, R"({"command":"first","id":"a"})").verdict == JobBook::Verdict::known);
