@@ -102,7 +102,7 @@ std::vector<JobEffect> JobRun::interrupt(End end, SteadyTime now) {
 }
 
 std::vector<JobEffect> JobRun::cancel(std::string why, SteadyTime now) {
-    if (end_) return {};  // it is already ending
+    if (end_ || phase_ == "cleanup") return {};  // it is already ending
     return interrupt({JobState::canceled, std::move(why), {}}, now);
 }
 

@@ -43,6 +43,14 @@ TEST_CASE("phases run in order; optional ones only with data; cleanup whatever h
     CHECK(run.exited(0, k_start) == Effects{FinishJob{JobState::failed, "provision ended with 3", 3}});
 }
 
+TEST_CASE("a cancel cuts no cleanup off: the job has run already") {
+    JobRun run(rules({"cleanup"}), text("x"));
+    CHECK(run.start(k_start).size() == 1);
+    CHECK(run.exited(0, k_start) == Effects{conf_phase("cleanup")});
+    CHECK(run.cancel("canceled", k_start).empty());
+    CHECK(run.exited(0, k_start) == Effects{FinishJob{JobState::succeeded, "", 0}});
+}
+
 TEST_CASE("cancel and timeouts: TERM, then KILL, then cleanup") {
     JobRun run(rules({"cleanup"}), text("sleep 99"));
     CHECK(run.start(k_start).size() == 1);
