@@ -113,6 +113,8 @@ Result<void> Agent::connect() {
             wake->notify();
             return true;
         });
+    // An earlier life may have ended before it could say so.
+    if (const auto last = book_->last_started()) board_.set(topics_.of(conf_.sut, k_last_job), last->id.str());
     return {};
 }
 

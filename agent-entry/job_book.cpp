@@ -290,6 +290,17 @@ std::vector<JobRecord> JobBook::queued() const {
     return out;
 }
 
+std::optional<JobRecord> JobBook::last_started() const {
+    const std::scoped_lock lock(mutex_);
+    std::optional<JobRecord> last;
+    const auto look = [&](const JobRecord& record) {
+        if (!record.started.empty() && (!last || record.started > last->started)) last = record;
+    };
+    for (const auto& record : done_) look(record);
+    for (const auto& [id, record] : live_) look(record);
+    return last;
+}
+
 std::optional<JobRecord> JobBook::next(WallTime now) const {
     const auto text = format_rfc3339(now);
     for (auto& record : queued())

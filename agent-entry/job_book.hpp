@@ -52,6 +52,8 @@ class JobBook {
     std::vector<Answer> take_answers();
 
     [[nodiscard]] std::optional<JobRecord> find(const JobId& id) const;
+    /// The job that was started last, as far as it is among those in memory.
+    [[nodiscard]] std::optional<JobRecord> last_started() const;
     /// The next job in order; it stays queued until `update` says that it runs.
     [[nodiscard]] std::optional<JobRecord> next(WallTime now) const;
     /// Ends the jobs that have waited longer than they or `longest_wait` allow.

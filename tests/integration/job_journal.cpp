@@ -78,6 +78,7 @@ TEST_CASE("a job is known after a restart; one that ran is LOST; the order is ke
         auto record = *(*book)->next(sys::wall_now());
         CHECK(record.id.str() == "a");
         record.state = JobState::running;
+        record.started = format_rfc3339(sys::wall_now());
         REQUIRE((*book)->update(record));
     }
     const auto book = JobBook::open(folder.path(), k_alpha, sys::wall_now());
@@ -85,6 +86,7 @@ TEST_CASE("a job is known after a restart; one that ran is LOST; the order is ke
     CHECK((*book)->find(*JobId::parse("a"))->state == JobState::lost);
     CHECK((*book)->unclean().size() == 1);
     CHECK((*JobBook::open(folder.path(), k_alpha, sys::wall_now()))->unclean().size() == 1);
+    CHECK((*book)->last_started()->id.str() == "a");
     CHECK((*book)->next(sys::wall_now())->id.str() == "b");
     CHECK((*book)->request((*book)->next(sys::wall_now())->id)->command == "second");
     CHECK(take(**book, R"({"command":"first","id":"a"})").verdict == JobBook::Verdict::known);
