@@ -109,7 +109,9 @@ Result<void> Agent::connect() {
         std::move(options), wake_,
         [book = book_.get(), topic = topics_.of(conf_.sut, k_submit), wake = &wake_](const mqtt::Message& message) {
             if (message.topic != topic) return false;
-            if (!message.payload.empty()) book->accept(message.payload, message.retain, sys::wall_now(), {message.response_topic, message.correlation_data});
+            if (!message.payload.empty())
+                book->accept(message.payload, message.retain, sys::wall_now(), {message.response_topic, message.correlation_data},
+                             {message.dup, message.packet_id});
             wake->notify();
             return true;
         });

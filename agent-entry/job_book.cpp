@@ -181,16 +181,26 @@ std::size_t JobBook::waiting() const {
         live_, [](const auto& entry) { return entry.second.state == JobState::queued; }));
 }
 
-JobBook::Answer JobBook::accept(std::string_view payload, bool retained, WallTime now, ReplyTo reply_to) {
+JobBook::Answer JobBook::accept(std::string_view payload, bool retained, WallTime now, ReplyTo reply_to, Delivery delivery) {
     const std::scoped_lock lock(mutex_);
-    auto answer = decide(payload, retained, now);
+    auto answer = decide(payload, retained, now, delivery);
     answer.reply_to = std::move(reply_to);
     answers_.push_back(answer);
     sys::crash_point("submit: decided, not acknowledged");
     return answer;
 }
 
-JobBook::Answer JobBook::decide(std::string_view payload, bool retained, WallTime now) {
+/// The job of a text that came before, and whose acknowledgement did not reach the broker. It is one of the newest.
+std::optional<JobId> JobBook::delivered(int packet, const std::string& content) const {
+    const auto is_it = [&](const JobRecord& record) { return record.packet == packet && record.content == content; };
+    for (const auto& [id, record] : live_)
+        if (is_it(record)) return id;
+    for (const auto& record : done_)
+        if (is_it(record)) return record.id;
+    return std::nullopt;
+}
+
+JobBook::Answer JobBook::decide(std::string_view payload, bool retained, WallTime now, Delivery delivery) {
     const auto reject = [](std::string why) { return Answer{Verdict::rejected, std::move(why), {}, 0, {}}; };
     if (retained) return reject("the message was retained: publish it without the retain flag");
     auto request = decode_submit(payload);
@@ -202,18 +212,21 @@ JobBook::Answer JobBook::decide(std::string_view payload, bool retained, WallTim
             const auto record = look_up(*request->id);
             return {Verdict::known, {}, request->id, record ? record->position : 0, {}};
         }
+    } else if (delivery.again && delivery.packet != 0) {
+        if (const auto first = delivered(delivery.packet, digest)) return {Verdict::known, {}, first, look_up(*first)->position, {}};
     }
     if (!refuse_all_.empty()) return reject(refuse_all_);
     if (waiting() >= k_queue_limit) return reject("queue full");
     const auto id = request->id ? *request->id : make_id(now);
-    auto record = journal(*request, payload, id, now);
+    auto record = journal(*request, payload, id, request->id ? 0 : delivery.packet, now);
     if (!record) return reject("cannot write the journal: " + record.error().message);
     newest_.emplace(id, *std::move(request));
     return {Verdict::accepted, {}, id, std::max<std::size_t>(record->position, 1), {}};
 }
 
-Result<JobRecord> JobBook::journal(const JobRequest& request, std::string_view payload, const JobId& id, WallTime now) {
+Result<JobRecord> JobBook::journal(const JobRequest& request, std::string_view payload, const JobId& id, int packet, WallTime now) {
     JobRecord record{.id = id};
+    record.packet = packet;
     record.sut = sut_.str();
     record.sequence = sequence_ + 1;
     record.priority = request.priority;

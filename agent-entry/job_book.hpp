@@ -44,8 +44,13 @@ class JobBook {
         std::size_t position = 0;  ///< of an accepted job
         ReplyTo reply_to{};
     };
+    /// How a submit came (MQTT 5, 4.4): what was not acknowledged is delivered again, with the same packet identifier.
+    struct Delivery {
+        bool again;
+        int packet;
+    };
     /// Takes a submit. `refuse_all`: why nothing is taken now (maintenance, draining); empty otherwise.
-    Answer accept(std::string_view payload, bool retained, WallTime now, ReplyTo reply_to = {});
+    Answer accept(std::string_view payload, bool retained, WallTime now, ReplyTo reply_to = {}, Delivery delivery = {});
     void refuse_all(std::string why);
 
     /// Answers since the last call, for the main thread to publish.
@@ -89,8 +94,9 @@ class JobBook {
         std::uint64_t sequence = 0;
     };
     JobBook(std::string folder, SutName sut) : folder_(std::move(folder)), sut_(std::move(sut)) {}
-    Answer decide(std::string_view payload, bool retained, WallTime now);
-    Result<JobRecord> journal(const JobRequest& request, std::string_view payload, const JobId& id, WallTime now);
+    Answer decide(std::string_view payload, bool retained, WallTime now, Delivery delivery);
+    Result<JobRecord> journal(const JobRequest& request, std::string_view payload, const JobId& id, int packet, WallTime now);
+    [[nodiscard]] std::optional<JobId> delivered(int packet, const std::string& content) const;
     Result<void> load(WallTime now);
     void replay(std::uint64_t offset, const JournalEntry& entry);
     void lose_running(WallTime now);

@@ -76,6 +76,7 @@ std::string encode_job_record(const JobRecord& record) {
                            {"content", record.content},
                            {"priority", record.priority}};
     if (!record.expires.empty()) out["expires"] = record.expires;
+    if (record.packet != 0) out["packet"] = record.packet;
     if (record.cleanup_due) out["cleanup_due"] = true;
     if (!record.not_before.empty()) out["not_before"] = record.not_before;
     if (record.estimate) out["estimate"] = *record.estimate;
@@ -107,6 +108,7 @@ Result<JobRecord> decode_job_record(std::string_view text) try {
     from.at("content").get_to(out.content);
     if (from.contains("priority")) out.priority = integer_of<int>(from.at("priority"));
     if (from.contains("expires")) out.expires = text_of(from, "expires");
+    if (from.contains("packet")) take_number(from, "packet", out.packet);
     if (from.contains("cleanup_due")) from.at("cleanup_due").get_to(out.cleanup_due);
     if (from.contains("not_before")) out.not_before = text_of(from, "not_before");
     return out;

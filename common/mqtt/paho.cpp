@@ -33,6 +33,15 @@ bool answered(::mqtt::token& token, std::chrono::milliseconds limit, const std::
     return true;
 }
 
+/// Paho C knows a message's packet identifier, Paho C++ shows it to nobody; access does not count in an explicit
+/// instantiation (C++20, temp.spec/6).
+template <auto Member>
+struct PacketId {
+    friend int packet_id_of(const ::mqtt::message& message) { return (message.*Member).msgid; }
+};
+template struct PacketId<&::mqtt::message::msg_>;
+int packet_id_of(const ::mqtt::message& message);
+
 }  // namespace
 
 ::mqtt::message_ptr to_paho(const Publication& publication) {
@@ -51,7 +60,7 @@ bool answered(::mqtt::token& token, std::chrono::milliseconds limit, const std::
 
 Message from_paho(const ::mqtt::message& message) {
     Message out{message.get_topic(), message.get_payload_str(), message.get_qos(), message.is_retained(),
-                message.is_duplicate(), {}, {}, {}};
+                message.is_duplicate(), packet_id_of(message), {}, {}, {}};
     const auto& properties = message.get_properties();
     if (properties.contains(::mqtt::property::RESPONSE_TOPIC))
         out.response_topic = ::mqtt::get<std::string>(properties, ::mqtt::property::RESPONSE_TOPIC);

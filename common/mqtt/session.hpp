@@ -26,6 +26,7 @@ struct Message {
     int qos = 0;
     bool retain = false;  ///< as published (retain-as-published is always asked for)
     bool dup = false;
+    int packet_id = 0;    ///< of a QoS 1 message: the same when it is delivered again (MQTT 5, 4.4)
     std::string response_topic;
     std::string correlation_data;
     UserProperties user_properties;

@@ -101,6 +101,26 @@ TEST_CASE("a text's bytes reach its job unchanged, also after a restart") {
     CHECK((*book)->request((*book)->next(sys::wall_now())->id)->command == text);
 }
 
+TEST_CASE("a text that is delivered again is one job, also after a restart; an equal one is another") {
+    const test::TempFolder folder;
+    const auto deliver = [](JobBook& book, const std::string& text, bool again, int packet) {
+        return book.accept(text, false, sys::wall_now(), {}, {again, packet});
+    };
+    std::optional<JobId> first;
+    {
+        const auto book = JobBook::open(folder.path(), k_alpha, sys::wall_now());
+        first = deliver(**book, "make", false, 7).id;
+        CHECK(deliver(**book, "make", true, 7).id == first);
+    }
+    const auto book = JobBook::open(folder.path(), k_alpha, sys::wall_now());
+    const auto repeated = deliver(**book, "make", true, 7);
+    CHECK(repeated.verdict == JobBook::Verdict::known);
+    CHECK(repeated.id == first);
+    CHECK(deliver(**book, "make", true, 8).verdict == JobBook::Verdict::accepted);
+    CHECK(deliver(**book, "other", true, 7).verdict == JobBook::Verdict::accepted);
+    CHECK(deliver(**book, "make", false, 7).verdict == JobBook::Verdict::accepted);
+}
+
 TEST_CASE("the journal is compacted, and what it says stays the same") {
     const test::TempFolder folder;
     const auto big = std::string(200'000, 'x');
