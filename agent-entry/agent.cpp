@@ -115,7 +115,8 @@ Result<void> Agent::connect() {
             wake->notify();
             return true;
         });
-    // An earlier life may have ended before it could say so.
+    // An earlier life may have ended before it could say so, or take away what is shown no more.
+    for (const auto& id : book_->hidden()) shown_jobs_.push_back(topics_.job(conf_.sut, id.str()));
     if (const auto last = book_->last_started()) board_.set(topics_.of(conf_.sut, k_last_job), last->id.str());
     return {};
 }

@@ -106,7 +106,10 @@ void JobBook::remember(const JobRecord& record) {
     live_.erase(record.id);
     std::erase_if(done_, [&](const JobRecord& old) { return old.id == record.id; });
     done_.push_front(record);
-    if (done_.size() > k_shown_jobs) done_.pop_back();
+    if (done_.size() <= k_shown_jobs) return;
+    hidden_.push_front(done_.back().id);
+    if (hidden_.size() > k_hidden_jobs) hidden_.pop_back();
+    done_.pop_back();
 }
 
 /// What ran when the agent's earlier life ended.
@@ -348,6 +351,11 @@ std::vector<JobRecord> JobBook::unclean() const {
 std::vector<JobRecord> JobBook::done() const {
     const std::scoped_lock lock(mutex_);
     return {done_.begin(), done_.end()};
+}
+
+std::vector<JobId> JobBook::hidden() const {
+    const std::scoped_lock lock(mutex_);
+    return {hidden_.begin(), hidden_.end()};
 }
 
 Result<JobRecord> JobBook::update(JobRecord record) {

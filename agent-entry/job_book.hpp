@@ -22,6 +22,7 @@ namespace sutfleet::agent {
 
 inline constexpr std::size_t k_queue_limit = 100;
 inline constexpr std::size_t k_shown_jobs = 20;  ///< records kept on the broker
+inline constexpr std::size_t k_hidden_jobs = 2 * k_queue_limit;
 inline constexpr std::size_t k_ids_remembered = 100'000;
 inline constexpr std::uint64_t k_compact_from = 4 * 1024 * 1024;  ///< a smaller journal is left as it is
 inline constexpr std::chrono::days k_ids_remembered_for{30};
@@ -66,6 +67,8 @@ class JobBook {
     [[nodiscard]] std::vector<JobRecord> queued() const;
     /// The newest terminal records, newest first, at most k_shown_jobs.
     [[nodiscard]] std::vector<JobRecord> done() const;
+    /// Ended jobs that `done` does not show any more, newest first: as many as may have ended while the broker was away.
+    [[nodiscard]] std::vector<JobId> hidden() const;
     /// Grows with every change of any record; never 0.
     [[nodiscard]] std::uint64_t revision() const { return revision_; }
     /// Jobs that were cut off, in this life or an earlier one, and not cleaned up after yet; the oldest first.
@@ -115,6 +118,7 @@ class JobBook {
     std::map<JobId, Known> known_;
     std::map<JobId, JobRecord> live_;  ///< queued or running
     std::deque<JobRecord> done_;       ///< newest first
+    std::deque<JobId> hidden_;         ///< at most k_hidden_jobs
     std::set<JobId> unclean_;          ///< their cleanup is due
     std::vector<Answer> answers_;
     std::string refuse_all_;

@@ -140,6 +140,8 @@ TEST_CASE("the journal is compacted, and what it says stays the same") {
     CHECK((*book)->find(*JobId::parse("j0"))->state == JobState::succeeded);
     CHECK((*book)->done().size() == k_shown_jobs);
     CHECK((*book)->done().front().id.str() == "j59");
+    CHECK((*book)->hidden().size() == 40);
+    CHECK((*book)->hidden().front().str() == "j39");
     CHECK((*book)->request(*JobId::parse("waits"))->command == "true");
     CHECK(take(**book, R"({"id":"j3","command":"other"})").why == "id used: j3");
 }
