@@ -5,8 +5,8 @@
 
 namespace sutfleet::sys {
 
-/// With SUTFLEET_CRASH_AT=n in the environment, the nth point that is passed from now on is the last. It takes the
-/// variable out of the environment: no child dies of it. Call it first in main().
+/// With SUTFLEET_CRASH_AT="n" in the environment, the nth point that is passed from now on is the last; with "n name",
+/// the nth of this name. It takes the variable out of the environment: no child dies of it. Call it first in main().
 void arm_crash_points();
 
 namespace crash {

@@ -20,7 +20,7 @@ constexpr std::size_t k_limit = 256 * 1024 * 1024;
 }  // namespace
 
 PrivateAgent::PrivateAgent(const std::string& program, const std::string& broker_url, const AgentRules& rules,
-                           int crash_at)
+                           const std::string& crash_at)
     : program_(program) {
     for (const auto* sub : {"/conf/.g1", "/state", "/run"}) std::filesystem::create_directories(folder_.path() + sub);
     std::filesystem::create_symlink(".g1", folder_.path() + "/conf/.current");
@@ -31,13 +31,13 @@ PrivateAgent::PrivateAgent(const std::string& program, const std::string& broker
     start(crash_at);
 }
 
-void PrivateAgent::start(int crash_at) {
+void PrivateAgent::start(const std::string& crash_at) {
     const auto append_to = [&](const char* name) {
         return sys::UniqueFd(::open((folder_.path() + name).c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
     };
     const auto out = append_to("/out"), err = append_to("/err");
     std::vector<std::string> environment{"PATH=/usr/bin:/bin"};
-    if (crash_at > 0) environment.push_back("SUTFLEET_CRASH_AT=" + std::to_string(crash_at));
+    if (!crash_at.empty()) environment.push_back("SUTFLEET_CRASH_AT=" + crash_at);
     const auto child = sys::spawn({{program_, "--conf-dir", folder_.path() + "/conf", "--state-dir", folder_.path() + "/state",
                                     "--run-dir", folder_.path() + "/run"},
                                    environment, {}, -1, out.get(), err.get()});

@@ -14,7 +14,7 @@ namespace sutfleet::test {
 class PrivateAgent {
   public:
     /// Throws when it cannot be started. `program`: the path of agent-entry.
-    PrivateAgent(const std::string& program, const std::string& broker_url, const AgentRules& rules = {}, int crash_at = 0);
+    PrivateAgent(const std::string& program, const std::string& broker_url, const AgentRules& rules = {}, const std::string& crash_at = {});
     /// TERM, and waits for its end.
     ~PrivateAgent();
     PrivateAgent(const PrivateAgent&) = delete;
@@ -24,8 +24,8 @@ class PrivateAgent {
     void signal(int number) const;
     /// Ends it by `signal`, and starts it again in the same folders.
     void restart(int signal);
-    /// Starts it in the same folders, after its end. `crash_at`: dies at this crash point (sys/crash_point.hpp).
-    void start(int crash_at = 0);
+    /// Starts it in the same folders, after its end. `crash_at`: where it dies (sys/crash_point.hpp).
+    void start(const std::string& crash_at = {});
     /// Its exit code, once it has ended.
     std::optional<int> ended();
     [[nodiscard]] std::string log() const;  ///< agent.log: the subprocess's output
