@@ -11,6 +11,7 @@
 
 #include "core/agent_files.hpp"
 #include "sys/clock.hpp"
+#include "sys/crash_point.hpp"
 #include "sys/file.hpp"
 #include "sys/log.hpp"
 #include "sys/memory.hpp"
@@ -83,7 +84,7 @@ Agent::Agent(Folders folders, Deps deps, sys::Wake wake)
       log_(std::move(deps.log)),
       feed_(log_),
       lifecycle_(conf_.rules.command.has_value(), conf_.rules.restart, sys::steady_now()),
-      cleanups_(book_->lost_at_start()),
+      cleanups_(book_->unclean()),
       since_(format_rfc3339(sys::wall_now())),
       broker_lost_(sys::steady_now()) {}
 
@@ -115,10 +116,13 @@ Result<void> Agent::connect() {
             if (message.topic != topic) return false;
             if (!message.payload.empty())
                 book->accept(message.payload, message.retain, sys::wall_now(), {message.response_topic, message.correlation_data},
-                             {message.dup, message.origin.number, message.origin.since, message.origin.lost_before});
+                             {message.dup, message.packet_id, message.origin.number, message.origin.since, message.origin.lost_before});
             wake->notify();
             return true;
         });
+    // An earlier life may have ended before it could say so, or take away what is shown no more.
+    for (const auto& id : book_->hidden()) shown_jobs_.push_back(topics_.job(conf_.sut, id.str()));
+    if (const auto last = book_->last_started()) board_.set(topics_.of(conf_.sut, k_last_job), last->id.str());
     return {};
 }
 
@@ -127,6 +131,7 @@ int Agent::run() {
     sys::log(sys::Level::info, "sut=" + conf_.sut.str() + " boot=" + boot_ + " started");
     // In a container they died with the agent's earlier life.
     for (const auto& lost : cleanups_) sys::kill_all_with(marker_of(lost));
+    sys::crash_point("start: nothing runs");
     while (!stopped()) {
         turn(sys::steady_now());
         if (!stopped()) wait();
@@ -257,11 +262,13 @@ void Agent::report_health(SteadyTime now) {
 }
 
 int Agent::close() {
+    sys::crash_point("stop: not said");
     board_.refresh(topics_.of(conf_.sut, k_submit_status), std::string(k_offline));
     publish_state(sys::steady_now());
     board_.refresh(topics_.of(conf_.sut, k_agent), std::string(k_offline));
     board_.flush(*session_, sys::steady_now());
     session_->close(2s);
+    sys::crash_point("stop: said");
     if (const auto granted = book_->take_granted()) put_back(*granted);  // it came after the last turn
     sys::log(sys::Level::info, "sut=" + conf_.sut.str() + " stopped");
     return command_code_.value_or(0);

@@ -107,6 +107,7 @@ class Agent {
     void phase_ended(int code, SteadyTime now);
     void finish_job(const FinishJob& finish);
     void complete_job(const FinishJob& finish);
+    void end_cleanup(JobRecord& record, const FinishJob& finish);
     void journal_current();
 
     // bus.cpp

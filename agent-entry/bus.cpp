@@ -7,6 +7,7 @@
 #include "agent.hpp"
 #include "core/json_guard.hpp"
 #include "sys/clock.hpp"
+#include "sys/crash_point.hpp"
 #include "sys/log.hpp"
 
 namespace sutfleet::agent {
@@ -70,9 +71,11 @@ void Agent::hear_broker(SteadyTime now) {
         board_.flush(*session_, now);
         next_beat_ = now;
         sys::log(sys::Level::info, "connected to the broker");
+        sys::crash_point("broker: connected");
     }
     for (const auto id : drained.acknowledged) {
         feed_.acknowledged(id);
+        sys::crash_point("output: acknowledged");
         for (auto& old : trailing_) old.feed.acknowledged(id);
         if (current_) current_->feed.acknowledged(id);
     }
@@ -104,7 +107,10 @@ void Agent::hear(const mqtt::Message& message, SteadyTime now) {
     if (!topic || !topic->rest.starts_with(k_cmd) || message.retain) return;
     const auto verb = topic->rest.substr(k_cmd.size());
     if (message.payload.empty() && verb == "cancel" && !current_) return;
-    answer(message, verb, obey(verb, argument_of(message.payload), now));
+    sys::crash_point("command: not obeyed");
+    const auto outcome = obey(verb, argument_of(message.payload), now);
+    sys::crash_point("command: obeyed, not answered");
+    answer(message, verb, outcome);
 }
 
 void Agent::answer(const mqtt::Message& request, std::string_view verb, const Result<std::string>& outcome) {
@@ -121,7 +127,7 @@ void Agent::answer(const mqtt::Message& request, std::string_view verb, const Re
 
 Result<std::string> Agent::obey(std::string_view verb, const std::string& argument, SteadyTime now) {
     if (verb == "cancel") {
-        if (current_ && (argument.empty() || argument == current_->record.id.str())) {
+        if (current_ && !current_->only_cleanup && (argument.empty() || argument == current_->record.id.str())) {
             const auto id = current_->record.id.str();
             if (current_->finish) return fail(ErrorKind::conflict, "job " + id + " has ended; its artifacts are being listed");
             apply(current_->run.cancel("canceled", now), now);
@@ -135,7 +141,9 @@ Result<std::string> Agent::obey(std::string_view verb, const std::string& argume
         record->state = JobState::canceled;
         record->reason = "canceled in the queue";
         record->finished = format_rfc3339(sys::wall_now());
-        if (auto updated = book_->update(*record); !updated) return fail(updated.error());
+        const auto updated = book_->update(*record);
+        if (!updated) return fail(updated.error());
+        if (current_ && current_->record.id == *id) current_->record = *updated;  // the cleanup before its next attempt runs
         return "canceled " + argument;
     }
     if (verb == "restart") {

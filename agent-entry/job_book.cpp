@@ -13,6 +13,7 @@
 
 #include "job_run.hpp"
 #include "sys/clock.hpp"
+#include "sys/crash_point.hpp"
 #include "sys/file.hpp"
 #include "sys/log.hpp"
 
@@ -70,7 +71,9 @@ Result<void> JobBook::load(WallTime now) {
     if (!journal) return fail(journal.error());
     journal_ = *std::move(journal);
     std::ranges::sort(done_, [](const auto& a, const auto& b) { return by_sequence(b, a); });
+    sys::crash_point("book: read");
     lose_running(now);
+    sys::crash_point("book: what ran is lost");
     compact(now);
     return {};
 }
@@ -94,7 +97,7 @@ void JobBook::note_for_repeats(const JobRecord& record, bool accepted) {
     for (const auto* time : {&record.submitted, &record.started, &record.finished})
         if (const auto at = parse_rfc3339(*time)) repeats_.lived_at(*at);
     const auto at = parse_rfc3339(record.submitted);
-    if (accepted && record.bare && at) repeats_.accepted(record.id, number_of(record.content), *at, 0);
+    if (accepted && record.bare && at) repeats_.accepted({record.id, number_of(record.content), record.packet, *at, 0});
 }
 
 /// Puts the record where it belongs in memory.
@@ -103,6 +106,8 @@ void JobBook::remember(const JobRecord& record) {
     auto& known = known_[record.id];
     known.content = number_of(record.content);
     known.sequence = record.sequence;
+    unclean_.erase(record.id);
+    if (record.cleanup_due) unclean_.insert(record.id);
     if (!terminal(record.state)) {
         live_.insert_or_assign(record.id, record);
         return;
@@ -110,7 +115,10 @@ void JobBook::remember(const JobRecord& record) {
     live_.erase(record.id);
     std::erase_if(done_, [&](const JobRecord& old) { return old.id == record.id; });
     done_.push_front(record);
-    if (done_.size() > k_shown_jobs) done_.pop_back();
+    if (done_.size() <= k_shown_jobs) return;
+    hidden_.push_front(done_.back().id);
+    if (hidden_.size() > k_hidden_jobs) hidden_.pop_back();
+    done_.pop_back();
 }
 
 /// What ran when the agent's earlier life ended.
@@ -128,8 +136,8 @@ void JobBook::lose_running(WallTime now) {
             record.reason = lost.reason;
             record.finished = format_rfc3339(now);
         }
+        record.cleanup_due = true;
         if (const auto written = write(record); !written) sys::log(sys::Level::error, written.error().message);
-        lost_.push_back(*look_up(record.id));
     }
 }
 
@@ -147,11 +155,11 @@ void JobBook::compact(WallTime now) {
         const auto record = look_up(id);
         const bool waits = live_.contains(id);
         const bool old = order.size() - i > k_ids_remembered || (record && !record->finished.empty() && record->finished < oldest);
-        if (!record || (old && !waits)) {
+        const bool to_clean_up = unclean_.contains(id);
+        if (!record || (old && !waits && !to_clean_up)) {
             known_.erase(id);
             continue;
         }
-        const bool to_clean_up = std::ranges::any_of(lost_, [&](const JobRecord& lost) { return lost.id == id; });
         const auto request = waits || to_clean_up ? journal_->read(known_[id].request_at) : Result<JournalEntry>(JournalEntry{});
         entries.push_back({encode_job_record(*record), request ? request->request : std::string()});
         kept.push_back(id);
@@ -190,7 +198,13 @@ JobBook::Answer JobBook::accept(std::string_view payload, bool retained, WallTim
     auto answer = decide(payload, retained, now, arrival);
     answer.reply_to = std::move(reply_to);
     answers_.push_back(answer);
+    sys::crash_point("submit: decided, not acknowledged");
     return answer;
+}
+
+JobBook::Answer JobBook::known_answer(const JobId& id) const {
+    const auto record = look_up(id);
+    return {Verdict::known, {}, id, record ? record->position : 0, {}};
 }
 
 JobBook::Answer JobBook::decide(std::string_view payload, bool retained, WallTime now, const Arrival& arrival) {
@@ -202,25 +216,25 @@ JobBook::Answer JobBook::decide(std::string_view payload, bool retained, WallTim
     if (request->id) {
         if (const auto known = known_.find(*request->id); known != known_.end()) {
             if (known->second.content != number_of(digest)) return reject("id used: " + request->id->str());
-            const auto record = look_up(*request->id);
-            return {Verdict::known, {}, request->id, record ? record->position : 0, {}};
+            return known_answer(*request->id);
         }
     }
     Repeats::Verdict repeat;
     if (!request->id) repeat = repeats_.judge(number_of(digest), arrival, now, sys::steady_now());
-    if (repeat.kind == Repeats::Kind::yes) return reject("duplicate of " + repeat.of->str());
+    if (repeat.kind == Repeats::Kind::redelivery) return known_answer(*repeat.of);
+    if (repeat.kind == Repeats::Kind::repeat) return reject("duplicate of " + repeat.of->str());
     if (!refuse_all_.empty()) return reject(refuse_all_);
     if (waiting() >= k_queue_limit) return reject("queue full");
     const auto id = request->id ? *request->id : make_id(now);
-    auto record = journal(*request, payload, id, now, repeat);
+    auto record = journal(*request, payload, id, now, arrival, repeat);
     if (!record) return reject("cannot write the journal: " + record.error().message);
-    if (!request->id) repeats_.accepted(id, number_of(digest), now, arrival.connection);
+    if (!request->id) repeats_.accepted({id, number_of(digest), arrival.packet, now, arrival.connection});
     newest_.emplace(id, *std::move(request));
     return {Verdict::accepted, {}, id, std::max<std::size_t>(record->position, 1), {}};
 }
 
 Result<JobRecord> JobBook::journal(const JobRequest& request, std::string_view payload, const JobId& id, WallTime now,
-                                   const Repeats::Verdict& repeat) {
+                                   const Arrival& arrival, const Repeats::Verdict& repeat) {
     JobRecord record{.id = id};
     record.sut = sut_.str();
     record.sequence = sequence_ + 1;
@@ -229,6 +243,7 @@ Result<JobRecord> JobBook::journal(const JobRequest& request, std::string_view p
     record.content = content_digest(request.json);
     record.submitted = format_rfc3339(now);
     record.bare = !request.id;
+    record.packet = arrival.packet;
     if (repeat.of) record.repeat_of = repeat.of->str();
     if (request.expires) record.expires = format_rfc3339(now + *request.expires);
     record.position = 1 + static_cast<std::size_t>(std::ranges::count_if(live_, [&](const auto& other) {
@@ -328,6 +343,17 @@ std::vector<JobRecord> JobBook::queued() const {
     return out;
 }
 
+std::optional<JobRecord> JobBook::last_started() const {
+    const std::scoped_lock lock(mutex_);
+    std::optional<JobRecord> last;
+    const auto look = [&](const JobRecord& record) {
+        if (!record.started.empty() && (!last || record.started > last->started)) last = record;
+    };
+    for (const auto& record : done_) look(record);
+    for (const auto& [id, record] : live_) look(record);
+    return last;
+}
+
 std::optional<JobRecord> JobBook::next(WallTime now) const {
     const auto text = format_rfc3339(now);
     for (auto& record : queued())
@@ -350,9 +376,23 @@ void JobBook::expire(std::optional<std::chrono::milliseconds> longest_wait, Wall
     }
 }
 
+std::vector<JobRecord> JobBook::unclean() const {
+    const std::scoped_lock lock(mutex_);
+    std::vector<JobRecord> out;
+    for (const auto& id : unclean_)
+        if (auto record = look_up(id)) out.push_back(*std::move(record));
+    std::ranges::sort(out, by_sequence);
+    return out;
+}
+
 std::vector<JobRecord> JobBook::done() const {
     const std::scoped_lock lock(mutex_);
     return {done_.begin(), done_.end()};
+}
+
+std::vector<JobId> JobBook::hidden() const {
+    const std::scoped_lock lock(mutex_);
+    return {hidden_.begin(), hidden_.end()};
 }
 
 Result<JobRecord> JobBook::update(JobRecord record) {
@@ -391,6 +431,7 @@ Result<void> JobBook::prepare_folder() const {
         if (::mkdir(each.c_str(), 0755) != 0 && errno != EEXIST) return fail(errno_error(each, errno));
     for (const auto* name : {"/job.json", "/command", "/output.log"})
         if (auto written = write_text(next + name, {}); !written) return written;
+    sys::crash_point("folder: prepared in part");
     const auto other_name = next + "/testflinger.json";
     if (::link((next + "/job.json").c_str(), other_name.c_str()) != 0 && errno != EEXIST)
         return fail(errno_error(other_name, errno));
@@ -405,6 +446,7 @@ Result<void> JobBook::make_folder(const JobId& id, const JobRequest& request) co
         // A folder that is there is an earlier attempt's: it stays, with what is in it.
         if (!take_prepared() && errno != ENOTEMPTY && errno != EEXIST) return fail(errno_error(place, errno));
     }
+    sys::crash_point("folder: renamed");
     if (auto written = write_text(place + "/job.json", job_json(request, id)); !written) return written;
     return write_text(place + "/command", request.command);
 }

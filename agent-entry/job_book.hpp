@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,7 @@ namespace sutfleet::agent {
 
 inline constexpr std::size_t k_queue_limit = 100;
 inline constexpr std::size_t k_shown_jobs = 20;  ///< records kept on the broker
+inline constexpr std::size_t k_hidden_jobs = 2 * k_queue_limit;
 inline constexpr std::size_t k_ids_remembered = 100'000;
 inline constexpr std::uint64_t k_compact_from = 4 * 1024 * 1024;  ///< a smaller journal is left as it is
 inline constexpr std::chrono::days k_ids_remembered_for{30};
@@ -56,6 +58,8 @@ class JobBook {
     std::vector<Answer> take_answers();
 
     [[nodiscard]] std::optional<JobRecord> find(const JobId& id) const;
+    /// The job that was started last, as far as it is among those in memory.
+    [[nodiscard]] std::optional<JobRecord> last_started() const;
     /// The next job in order; it stays queued until `update` says that it runs.
     [[nodiscard]] std::optional<JobRecord> next(WallTime now) const;
     /// Ends the jobs that have waited longer than they or `longest_wait` allow.
@@ -63,10 +67,12 @@ class JobBook {
     [[nodiscard]] std::vector<JobRecord> queued() const;
     /// The newest terminal records, newest first, at most k_shown_jobs.
     [[nodiscard]] std::vector<JobRecord> done() const;
+    /// Ended jobs that `done` does not show any more, newest first: as many as may have ended while the broker was away.
+    [[nodiscard]] std::vector<JobId> hidden() const;
     /// Grows with every change of any record; never 0.
     [[nodiscard]] std::uint64_t revision() const { return revision_; }
-    /// Jobs found running at the start: their cleanup is still to be done.
-    [[nodiscard]] std::vector<JobRecord> lost_at_start() const { return lost_; }
+    /// Jobs that were cut off, in this life or an earlier one, and not cleaned up after yet; the oldest first.
+    [[nodiscard]] std::vector<JobRecord> unclean() const;
 
     /// Journals a change (version + 1), durably; what the journal cannot take is still true in memory.
     Result<JobRecord> update(JobRecord record);
@@ -94,7 +100,8 @@ class JobBook {
     JobBook(std::string folder, SutName sut) : folder_(std::move(folder)), sut_(std::move(sut)) {}
     Answer decide(std::string_view payload, bool retained, WallTime now, const Arrival& arrival);
     Result<JobRecord> journal(const JobRequest& request, std::string_view payload, const JobId& id, WallTime now,
-                              const Repeats::Verdict& repeat);
+                              const Arrival& arrival, const Repeats::Verdict& repeat);
+    [[nodiscard]] Answer known_answer(const JobId& id) const;
     Result<void> settle_repeat(JobRecord record, bool repeat, WallTime now);
     Result<void> load(WallTime now);
     void replay(std::uint64_t offset, const JournalEntry& entry);
@@ -115,8 +122,9 @@ class JobBook {
     std::map<JobId, Known> known_;
     std::map<JobId, JobRecord> live_;  ///< queued or running
     std::deque<JobRecord> done_;       ///< newest first
+    std::deque<JobId> hidden_;         ///< at most k_hidden_jobs
+    std::set<JobId> unclean_;          ///< their cleanup is due
     std::vector<Answer> answers_;
-    std::vector<JobRecord> lost_;
     std::string refuse_all_;
     Repeats repeats_;
     bool idle_ = false;

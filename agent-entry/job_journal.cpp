@@ -9,6 +9,7 @@
 
 #include "job_record.hpp"
 #include "submit_request.hpp"
+#include "sys/crash_point.hpp"
 #include "sys/file.hpp"
 #include "sys/log.hpp"
 
@@ -127,6 +128,7 @@ Result<std::uint64_t> JobJournal::append(const JournalEntry& entry) {
     const auto offset = end_;
     std::size_t used = 0;
     int error = 0;
+    sys::crash_point("journal: entry not written");
     while (used < bytes.size() && error == 0) {
         const auto put = ::pwrite(fd_.get(), bytes.data() + used, bytes.size() - used, static_cast<off_t>(offset + used));
         if (put >= 0)
@@ -134,7 +136,9 @@ Result<std::uint64_t> JobJournal::append(const JournalEntry& entry) {
         else if (errno != EINTR)
             error = errno;
     }
+    sys::crash_point("journal: entry written");
     if (error == 0 && ::fdatasync(fd_.get()) != 0) error = errno;
+    sys::crash_point("journal: entry synced");
     if (error == 0) {
         end_ += bytes.size();
         return offset;
@@ -165,10 +169,13 @@ Result<std::vector<std::uint64_t>> JobJournal::rewrite(const std::vector<Journal
     const auto draft = path_ + ".compact";
     if (auto written = sys::write_file_atomic(draft, text, 0600, sys::Durability::durable); !written)
         return fail(written.error());
+    sys::crash_point("compaction: draft written");
     UniqueFd fd(::open(draft.c_str(), O_RDWR | O_CLOEXEC));
     if (!fd || ::rename(draft.c_str(), path_.c_str()) != 0) return fail(errno_error(path_, errno));
+    sys::crash_point("compaction: renamed");
     fd_ = std::move(fd);
     if (auto synced = sys::sync_folder(folder_of(path_)); !synced) return fail(synced.error());
+    sys::crash_point("compaction: synced");
     end_ = text.size();
     return offsets;
 }

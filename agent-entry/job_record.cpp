@@ -90,7 +90,9 @@ std::string encode_job_record(const JobRecord& record) {
                            {"priority", record.priority}};
     if (!record.expires.empty()) out["expires"] = record.expires;
     if (record.bare) out["bare"] = true;
+    if (record.packet != 0) out["packet"] = record.packet;
     if (!record.repeat_of.empty()) out["repeat_of"] = record.repeat_of;
+    if (record.cleanup_due) out["cleanup_due"] = true;
     if (!record.not_before.empty()) out["not_before"] = record.not_before;
     if (record.estimate) out["estimate"] = *record.estimate;
     for (const auto& one : record.artifacts.list) out["artifacts"].push_back(to_json(one));
@@ -129,6 +131,8 @@ Result<JobRecord> decode_job_record(std::string_view text) try {
         for (const auto& one : from.at("artifacts"))
             out.artifacts.list.push_back({one.at("name").get<std::string>(), integer_of<std::uint64_t>(one.at("bytes")), text_of(one, "sha256")});
     if (from.contains("artifacts_more")) out.artifacts.more = integer_of<std::size_t>(from.at("artifacts_more"));
+    if (from.contains("packet")) take_number(from, "packet", out.packet);
+    if (from.contains("cleanup_due")) from.at("cleanup_due").get_to(out.cleanup_due);
     if (from.contains("not_before")) out.not_before = text_of(from, "not_before");
     return out;
 } catch (const std::exception& error) {

@@ -62,6 +62,8 @@ struct JobRecord {
     std::uint64_t log_bytes = 0;
     std::uint64_t dropped = 0;
     Artifacts artifacts{};
+    int packet = 0;            ///< the packet identifier that a submit without an id came with; 0: it had one
+    bool cleanup_due = false;  ///< it was cut off, and its cleanup is still to be done
     bool operator==(const JobRecord&) const = default;
 };
 

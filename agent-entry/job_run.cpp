@@ -103,10 +103,9 @@ std::vector<JobEffect> JobRun::interrupt(End end, SteadyTime now) {
 }
 
 std::vector<JobEffect> JobRun::cancel(std::string why, SteadyTime now) {
-    if (end_) return {};  // it is already ending
+    if (end_ || phase_ == "cleanup") return {};  // it is already ending
     End end{JobState::canceled, std::move(why), {}};
-    const bool goes_on = phase_ == "cleanup" || std::ranges::find(protected_, phase_) != protected_.end();
-    if (!goes_on) return interrupt(std::move(end), now);
+    if (std::ranges::find(protected_, phase_) == protected_.end()) return interrupt(std::move(end), now);
     settle(std::move(end));
     return {};
 }

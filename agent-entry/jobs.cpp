@@ -4,6 +4,7 @@
 
 #include "agent.hpp"
 #include "sys/clock.hpp"
+#include "sys/crash_point.hpp"
 #include "sys/file.hpp"
 #include "sys/log.hpp"
 #include "sys/process_table.hpp"
@@ -15,12 +16,11 @@ void Agent::next_job(SteadyTime now) {
     const bool may_start = !current_ && !stopping_ && cleanups_.empty() && maintenance_.empty() && !draining_;
     if (const auto granted = book_->take_granted()) may_start ? begin_job(*granted, false, now) : put_back(*granted);
     if (!current_ && !stopping_ && !cleanups_.empty()) {
-        const auto lost = cleanups_.front();
+        auto lost = cleanups_.front();
+        sys::crash_point("cleanup of a lost job: due");
         cleanups_.erase(cleanups_.begin());
-        if (conf_.rules.phases.contains("cleanup"))
-            begin_job(lost, true, now);
-        else if (terminal(lost.state))
-            job_folders_->ended(lost.id, sys::wall_now());
+        // Without a cleanup in the conf there is nothing to run: its end comes at once.
+        begin_job(std::move(lost), true, now);
     } else if (may_start && !current_) {
         if (const auto record = book_->next(sys::wall_now())) begin_job(*record, false, now);
     }
@@ -42,9 +42,15 @@ void Agent::prepare_for_next_job() {
 
 void Agent::begin_job(JobRecord record, bool only_cleanup, SteadyTime now) {
     const auto give_up = [&](const Error& why) {
-        record.state = JobState::failed;
-        record.reason = "its files cannot be made: " + why.message;
-        record.finished = format_rfc3339(sys::wall_now());
+        const auto reason = "its files cannot be made: " + why.message;
+        if (only_cleanup) {
+            end_cleanup(record, {JobState::failed, reason, {}});
+            book_->refuse_all("maintenance: " + maintenance_);
+        } else {
+            record.state = JobState::failed;
+            record.reason = reason;
+            record.finished = format_rfc3339(sys::wall_now());
+        }
         if (const auto updated = book_->update(record); !updated)
             sys::log(sys::Level::error, "job=" + record.id.str() + " " + updated.error().message);
         job_folders_->ended(record.id, sys::wall_now());
@@ -62,7 +68,9 @@ void Agent::begin_job(JobRecord record, bool only_cleanup, SteadyTime now) {
     JobRun run(conf_.rules, *request, only_cleanup);
     current_.emplace(Current{std::move(record), std::move(run), request->env, request->retries, request->artifacts, *log, OutputFeed(*log), {}, 0, only_cleanup});
     folder_prepared_ = false;
+    sys::crash_point("start: folder made");
     if (to_journal) journal_current();
+    sys::crash_point("start: journalled");
     const auto what = "job=" + current_->record.id.str() + (only_cleanup ? " cleanup of a lost job" : " started");
     if (!only_cleanup) board_.refresh(topics_.of(conf_.sut, k_last_job), current_->record.id.str());
     apply(current_->run.start(now), now);
@@ -92,6 +100,7 @@ void Agent::apply(const std::vector<JobEffect>& effects, SteadyTime now) {
 void Agent::signal_job(int signal) {
     if (current_->child) sys::signal_group(current_->child->pid, signal);
     for (const auto pid : sys::processes_with(current_->marker())) ::kill(pid, signal);
+    sys::crash_point("job: signalled");
 }
 
 void Agent::spawn_phase(const SpawnPhase& step, SteadyTime now) {
@@ -103,7 +112,9 @@ void Agent::spawn_phase(const SpawnPhase& step, SteadyTime now) {
     extra["SUTFLEET_ARTIFACTS"] = folder + "/artifacts";
     // The phase is published, not journalled: after a crash the record need not know more than RUNNING.
     current_->record.phase = step.phase;
+    sys::crash_point("phase: not spawned");
     auto child = start(step.command, current_->log, folder, extra);
+    sys::crash_point("phase: spawned");
     if (child) {
         current_->child = *child;
         current_->memory_kills = sys::out_of_memory_kills();
@@ -115,6 +126,7 @@ void Agent::spawn_phase(const SpawnPhase& step, SteadyTime now) {
 }
 
 void Agent::phase_ended(int code, SteadyTime now) {
+    sys::crash_point("phase: ended");
     const auto seconds = current_->run.phase_seconds(now);
     current_->record.phases[current_->run.phase()] = {code, static_cast<double>(static_cast<long>(seconds * 1000)) / 1000};
     const bool out_of_memory = code == 128 + SIGKILL && sys::out_of_memory_kills() > current_->memory_kills;
@@ -140,8 +152,7 @@ void Agent::complete_job(const FinishJob& finish) {
     record.phase.clear();
     if (finish.needs_person) maintenance_ = "job " + record.id.str() + " ended with 46: the device needs a person";
     if (current_->only_cleanup) {
-        if (finish.state != JobState::succeeded)
-            maintenance_ = "cleanup of lost job " + record.id.str() + " failed: " + finish.reason;
+        end_cleanup(record, finish);
     } else if (tries_again(current_->retries, finish, record.attempt)) {
         queue_again(record, current_->retries, finish, sys::wall_now());
     } else {
@@ -151,15 +162,25 @@ void Agent::complete_job(const FinishJob& finish) {
         record.finished = format_rfc3339(sys::wall_now());
     }
     if (!maintenance_.empty()) book_->refuse_all("maintenance: " + maintenance_);
+    if (finish.state == JobState::lost) record.cleanup_due = true;
     record.log_bytes = current_->log->end();
     record.dropped = current_->feed.dropped() + current_->log->lost();
+    sys::crash_point("end: not journalled");
     journal_current();
+    sys::crash_point("end: journalled");
     sys::log(sys::Level::info, "job=" + record.id.str() + " " + std::string(to_string(record.state)));
     if (terminal(record.state)) job_folders_->ended(record.id, sys::wall_now());
     // Its last output goes out in its own time; the next job does not wait for the broker.
     trailing_.push_back({record.id.str(), std::move(current_->feed)});
     if (trailing_.size() > k_trailing_limit) trailing_.pop_front();
     current_.reset();
+}
+
+/// Of a lost job, its record is otherwise what it was. When the agent stops meanwhile, the cleanup stays due.
+void Agent::end_cleanup(JobRecord& record, const FinishJob& finish) {
+    record.cleanup_due = false;
+    if (finish.state != JobState::succeeded && finish.state != JobState::lost)
+        maintenance_ = "cleanup of lost job " + record.id.str() + " failed: " + finish.reason;
 }
 
 }  // namespace sutfleet::agent

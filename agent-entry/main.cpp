@@ -7,6 +7,7 @@
 #include "agent.hpp"
 #include "core/agent_files.hpp"
 #include "core/version.hpp"
+#include "sys/crash_point.hpp"
 #include "sys/log.hpp"
 
 namespace {
@@ -27,6 +28,7 @@ int usage(const std::string& what) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    sutfleet::sys::arm_crash_points();
     namespace files = sutfleet::agent_files;
     sutfleet::agent::Folders folders{std::string(files::k_conf), std::string(files::k_state), std::string(files::k_run), std::string(files::k_secrets)};
     for (int i = 1; i < argc; ++i) {

@@ -1,5 +1,7 @@
 #include "mqtt/board.hpp"
 
+#include "sys/crash_point.hpp"
+
 namespace sutfleet::mqtt {
 
 void Board::set(const std::string& topic, std::string payload) {
@@ -36,6 +38,7 @@ void Board::flush(Session& session, SteadyTime now) {
         all_at_ = now + k_republish_all;
         for (const auto& [topic, payload] : wanted_) dirty_.insert(topic);
     }
+    const bool due = !dirty_.empty();
     for (auto at = dirty_.begin(); at != dirty_.end(); at = dirty_.erase(at)) {
         const auto& payload = wanted_[*at];
         Publication publication;
@@ -46,6 +49,7 @@ void Board::flush(Session& session, SteadyTime now) {
         if (!session.publish(publication)) return;
         if (payload.empty()) wanted_.erase(*at);
     }
+    if (due) sys::crash_point("retained: published");
 }
 
 }  // namespace sutfleet::mqtt

@@ -33,6 +33,15 @@ bool answered(::mqtt::token& token, std::chrono::milliseconds limit, const std::
     return true;
 }
 
+/// Paho C knows a message's packet identifier, Paho C++ shows it to nobody; access does not count in an explicit
+/// instantiation (C++20, temp.spec/6).
+template <auto Member>
+struct PacketId {
+    friend int packet_id_of(const ::mqtt::message& message) { return (message.*Member).msgid; }
+};
+template struct PacketId<&::mqtt::message::msg_>;
+int packet_id_of(const ::mqtt::message& message);
+
 }  // namespace
 
 ::mqtt::message_ptr to_paho(const Publication& publication) {
@@ -56,6 +65,7 @@ Message from_paho(const ::mqtt::message& message) {
     out.qos = message.get_qos();
     out.retain = message.is_retained();
     out.dup = message.is_duplicate();
+    out.packet_id = packet_id_of(message);
     const auto& properties = message.get_properties();
     if (properties.contains(::mqtt::property::RESPONSE_TOPIC))
         out.response_topic = ::mqtt::get<std::string>(properties, ::mqtt::property::RESPONSE_TOPIC);

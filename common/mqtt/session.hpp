@@ -32,7 +32,8 @@ struct Message {
     std::string payload;
     int qos = 0;
     bool retain = false;  ///< as published (retain-as-published is always asked for)
-    bool dup = false;     ///< a redelivery (MQTT 5, 3.3.1.1)
+    bool dup = false;     ///< a redelivery
+    int packet_id = 0;    ///< of a QoS 1 message: the same when it is delivered again (MQTT 5, 4.4)
     Origin origin;
     std::string response_topic;
     std::string correlation_data;

@@ -4,7 +4,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
+#include <fstream>
 #include <thread>
 
 #include "lab.hpp"
@@ -76,6 +78,46 @@ TEST_CASE("a lost job that says so runs again, after its cleanup") {
     CHECK(lab.says("job/lost", "SUCCEEDED"));
     CHECK(has(lab.get("job/lost"), "\"attempt\":2"));
     CHECK(has(lab.run("look", R"j({"id":"look","command":"test \"$(head -3 ../lost/trace | tr '\\n' ' ')\" = 'run cleaned run '"})j"), "SUCCEEDED"));
+}
+
+TEST_CASE("a cleanup that a stop or a second death cuts off is made up for at the next start") {
+    AgentRules rules = quick_stop();
+    rules.phases["cleanup"] = Command{{"/bin/sh", "-c", "echo cleans; [ -e ../go ] || sleep 1000; echo cleaned"}};
+    Lab lab(AGENT_ENTRY, rules);
+    lab.submit(R"j({"id":"cut","command":"echo up; sleep 1000"})j");
+    REQUIRE(lab.says("output", "up"));
+    lab.submit(R"j({"id":"next","command":"touch ../go; echo next"})j");
+    REQUIRE(lab.says("job/next", "QUEUED"));
+    lab.restart_agent(SIGTERM);
+    REQUIRE(lab.says("output", "cleans"));
+    CHECK(lab.says("job/cut", "LOST"));
+    lab.restart_agent(SIGKILL);
+    REQUIRE(eventually([&] { return std::ranges::count(lab.all("output"), "cleans") == 2; }));
+    lab.restart_agent(SIGTERM);
+    REQUIRE(eventually([&] { return std::ranges::count(lab.all("output"), "cleans") == 3; }));
+    CHECK(has(lab.get("job/next"), "QUEUED"));
+    CHECK(has(lab.get("job/cut"), "cleanup_due"));
+    std::ofstream(lab.agent->folder() + "/state/jobs/go") << "go";
+    lab.restart_agent(SIGTERM);
+    CHECK(lab.says("job/next", "SUCCEEDED"));
+    CHECK(!has(lab.get("job/cut"), "cleanup_due"));
+    CHECK(has(lab.get("job/cut"), "LOST"));
+}
+
+TEST_CASE("a job that waits for its next attempt is canceled while the last one is cleaned up after") {
+    AgentRules rules = quick_stop();
+    rules.phases["cleanup"] = Command{{"/bin/sh", "-c", "echo cleans; while [ ! -e ../go ]; do sleep 0.05; done"}};
+    Lab lab(AGENT_ENTRY, rules);
+    lab.submit(R"j({"id":"cut","command":"echo up; sleep 1000","retries":{"max":1,"on":["lost"]}})j");
+    REQUIRE(lab.says("output", "up"));
+    lab.restart_agent(SIGTERM);
+    REQUIRE(lab.says("output", "cleans"));
+    lab.publish("alpha/cmd/cancel", "cut");
+    REQUIRE(lab.says("job/cut", "CANCELED"));
+    std::ofstream(lab.agent->folder() + "/state/jobs/go") << "go";
+    CHECK(lab.says("state", "ready"));
+    CHECK(has(lab.get("job/cut"), "CANCELED"));
+    CHECK(has(lab.run("next", R"j({"id":"next","command":"true"})j"), "SUCCEEDED"));
 }
 
 TEST_CASE("the higher priority starts first; what is not started in time expires") {

@@ -78,12 +78,15 @@ TEST_CASE("a job is known after a restart; one that ran is LOST; the order is ke
         auto record = *(*book)->next(sys::wall_now());
         CHECK(record.id.str() == "a");
         record.state = JobState::running;
+        record.started = format_rfc3339(sys::wall_now());
         REQUIRE((*book)->update(record));
     }
     const auto book = JobBook::open(folder.path(), k_alpha, sys::wall_now());
     REQUIRE(book);
     CHECK((*book)->find(*JobId::parse("a"))->state == JobState::lost);
-    CHECK((*book)->lost_at_start().size() == 1);
+    CHECK((*book)->unclean().size() == 1);
+    CHECK((*JobBook::open(folder.path(), k_alpha, sys::wall_now()))->unclean().size() == 1);
+    CHECK((*book)->last_started()->id.str() == "a");
     CHECK((*book)->next(sys::wall_now())->id.str() == "b");
     CHECK((*book)->request((*book)->next(sys::wall_now())->id)->command == "second");
     CHECK(take(**book, R"({"command":"first","id":"a"})").verdict == JobBook::Verdict::known);
@@ -96,6 +99,26 @@ TEST_CASE("a text's bytes reach its job unchanged, also after a restart") {
     { CHECK(take(**JobBook::open(folder.path(), k_alpha, sys::wall_now()), text).verdict == JobBook::Verdict::accepted); }
     const auto book = JobBook::open(folder.path(), k_alpha, sys::wall_now());
     CHECK((*book)->request((*book)->next(sys::wall_now())->id)->command == text);
+}
+
+TEST_CASE("a text that is delivered again is one job, also after a restart; an equal one is another") {
+    const test::TempFolder folder;
+    const auto deliver = [](JobBook& book, const std::string& text, bool again, int packet) {
+        return book.accept(text, false, sys::wall_now(), {}, {again, packet});
+    };
+    std::optional<JobId> first;
+    {
+        const auto book = JobBook::open(folder.path(), k_alpha, sys::wall_now());
+        first = deliver(**book, "make", false, 7).id;
+        CHECK(deliver(**book, "make", true, 7).id == first);
+    }
+    const auto book = JobBook::open(folder.path(), k_alpha, sys::wall_now());
+    const auto repeated = deliver(**book, "make", true, 7);
+    CHECK(repeated.verdict == JobBook::Verdict::known);
+    CHECK(repeated.id == first);
+    CHECK(deliver(**book, "make", true, 8).verdict == JobBook::Verdict::accepted);
+    CHECK(deliver(**book, "other", true, 7).verdict == JobBook::Verdict::accepted);
+    CHECK(deliver(**book, "make", false, 7).verdict == JobBook::Verdict::accepted);
 }
 
 TEST_CASE("the journal is compacted, and what it says stays the same") {
@@ -117,6 +140,8 @@ TEST_CASE("the journal is compacted, and what it says stays the same") {
     CHECK((*book)->find(*JobId::parse("j0"))->state == JobState::succeeded);
     CHECK((*book)->done().size() == k_shown_jobs);
     CHECK((*book)->done().front().id.str() == "j59");
+    CHECK((*book)->hidden().size() == 40);
+    CHECK((*book)->hidden().front().str() == "j39");
     CHECK((*book)->request(*JobId::parse("waits"))->command == "true");
     CHECK(take(**book, R"({"id":"j3","command":"other"})").why == "id used: j3");
 }

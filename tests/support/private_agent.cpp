@@ -19,7 +19,8 @@ constexpr std::size_t k_limit = 256 * 1024 * 1024;
 
 }  // namespace
 
-PrivateAgent::PrivateAgent(const std::string& program, const std::string& broker_url, const AgentRules& rules)
+PrivateAgent::PrivateAgent(const std::string& program, const std::string& broker_url, const AgentRules& rules,
+                           const std::string& crash_at)
     : program_(program) {
     for (const auto* sub : {"/conf/.g1", "/state", "/run"}) std::filesystem::create_directories(folder_.path() + sub);
     std::filesystem::create_symlink(".g1", folder_.path() + "/conf/.current");
@@ -27,14 +28,19 @@ PrivateAgent::PrivateAgent(const std::string& program, const std::string& broker
     for (const auto& [name, text] : {std::pair{"agent.json", encode_agent_conf(conf)}, std::pair{".credential", std::string("x")}})
         if (!sys::write_file_atomic(folder_.path() + "/conf/.g1/" + name, text, 0600, sys::Durability::fast))
             throw std::runtime_error("cannot write the agent's conf");
-    start();
+    start(crash_at);
 }
 
-void PrivateAgent::start() {
-    const sys::UniqueFd out(::open((folder_.path() + "/out").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+void PrivateAgent::start(const std::string& crash_at) {
+    const auto append_to = [&](const char* name) {
+        return sys::UniqueFd(::open((folder_.path() + name).c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
+    };
+    const auto out = append_to("/out"), err = append_to("/err");
+    std::vector<std::string> environment{"PATH=/usr/bin:/bin"};
+    if (!crash_at.empty()) environment.push_back("SUTFLEET_CRASH_AT=" + crash_at);
     const auto child = sys::spawn({{program_, "--conf-dir", folder_.path() + "/conf", "--state-dir", folder_.path() + "/state",
                                     "--run-dir", folder_.path() + "/run", "--secrets-dir", folder_.path() + "/secrets"},
-                                   {"PATH=/usr/bin:/bin"}, {}, -1, out.get(), -1});
+                                   environment, {}, -1, out.get(), err.get()});
     if (!child) throw std::runtime_error(child.error().message);
     pid_ = child->pid;
     code_.reset();
@@ -66,6 +72,7 @@ std::optional<int> PrivateAgent::ended() {
 
 std::string PrivateAgent::log() const { return sys::read_file(folder_.path() + "/state/log/agent.log", k_limit).value_or(""); }
 std::string PrivateAgent::out() const { return sys::read_file(folder_.path() + "/out", k_limit).value_or(""); }
+std::string PrivateAgent::err() const { return sys::read_file(folder_.path() + "/err", k_limit).value_or(""); }
 std::string PrivateAgent::heartbeat() const { return sys::read_file(folder_.path() + "/run/heartbeat", 4096).value_or(""); }
 
 AgentRules shell_rules(const std::string& script, RestartPolicy restart) {

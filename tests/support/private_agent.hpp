@@ -14,7 +14,7 @@ namespace sutfleet::test {
 class PrivateAgent {
   public:
     /// Throws when it cannot be started. `program`: the path of agent-entry.
-    PrivateAgent(const std::string& program, const std::string& broker_url, const AgentRules& rules = {});
+    PrivateAgent(const std::string& program, const std::string& broker_url, const AgentRules& rules = {}, const std::string& crash_at = {});
     /// TERM, and waits for its end.
     ~PrivateAgent();
     PrivateAgent(const PrivateAgent&) = delete;
@@ -22,14 +22,15 @@ class PrivateAgent {
 
     [[nodiscard]] pid_t pid() const { return pid_; }
     void signal(int number) const;
-    /// In the same folders, after it has ended.
-    void start();
     /// Ends it by `signal`, and starts it again.
     void restart(int signal);
+    /// Starts it in the same folders, after its end. `crash_at`: where it dies (sys/crash_point.hpp).
+    void start(const std::string& crash_at = {});
     /// Its exit code, once it has ended.
     std::optional<int> ended();
     [[nodiscard]] std::string log() const;  ///< agent.log: the subprocess's output
     [[nodiscard]] std::string out() const;  ///< its own stdout
+    [[nodiscard]] std::string err() const;  ///< and stderr
     [[nodiscard]] std::string heartbeat() const;
     /// With `secrets/` in it, which the test may make.
     [[nodiscard]] const std::string& folder() const { return folder_.path(); }

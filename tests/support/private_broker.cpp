@@ -9,6 +9,8 @@
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
+#include <mutex>
+#include <set>
 #include <stdexcept>
 #include <thread>
 
@@ -39,7 +41,14 @@ int bind_free(const sys::UniqueFd& fd) {
     return ntohs(address.sin_port);
 }
 
-int free_port() { return bind_free(sys::UniqueFd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0))); }
+/// One that this process has not had before: a port that is free again may be another broker's in the next moment.
+int free_port() {
+    static std::mutex mutex;
+    static std::set<int> had;
+    const std::scoped_lock lock(mutex);
+    for (;;)
+        if (const int port = bind_free(sys::UniqueFd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0))); had.insert(port).second) return port;
+}
 
 bool answers(int port) {
     const sys::UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));

@@ -46,6 +46,14 @@ TEST_CASE("phases run in order; optional ones only with data; cleanup whatever h
     CHECK(run.exited(0, k_start) == Effects{FinishJob{JobState::failed, "provision ended with 3", 3}});
 }
 
+TEST_CASE("a cancel cuts no cleanup off: the job has run already") {
+    JobRun run(rules({"cleanup"}), text("x"));
+    CHECK(run.start(k_start).size() == 1);
+    CHECK(run.exited(0, k_start) == Effects{conf_phase("cleanup")});
+    CHECK(run.cancel("canceled", k_start).empty());
+    CHECK(run.exited(0, k_start) == Effects{FinishJob{JobState::succeeded, "", 0}});
+}
+
 TEST_CASE("cancel and timeouts: TERM, then KILL, then cleanup") {
     JobRun run(rules({"cleanup"}), text("sleep 99"));
     CHECK(run.start(k_start).size() == 1);
@@ -215,53 +223,55 @@ TEST_CASE("a repeat of a text is told from a second text, as far as it can be") 
     using Kind = Repeats::Kind;
     const auto after_text = [&](WallTime at) {
         Repeats repeats;
-        CHECK(repeats.judge(1, {}, at, k_start).kind == Kind::no);
-        repeats.accepted(id, 1, at, 1);
-        CHECK(repeats.judge(1, {}, at, k_start).kind == Kind::no);  // two equal texts are two jobs
+        CHECK(repeats.judge(1, {}, at, k_start).kind == Kind::none);
+        repeats.accepted({id, 1, 7, at, 1});
+        CHECK(repeats.judge(1, {}, at, k_start).kind == Kind::none);  // two equal texts are two jobs
         return repeats;
     };
     // The connection is lost 10 s after it and is back 5 s later.
-    const Arrival later{false, 2, k_start + 15s, k_start + 10s};
-    const auto judge_later = [&](Repeats& repeats, bool dup = false) {
+    const Arrival later{false, 0, 2, k_start + 15s, k_start + 10s};
+    const auto judge_later = [&](Repeats& repeats, int packet = 0) {
         auto arrival = later;
-        arrival.dup = dup;
+        arrival.dup = packet != 0;
+        arrival.packet = packet;
         return repeats.judge(1, arrival, now + 15s, k_start + 15s);
     };
-    SUBCASE("a redelivery is one, once") {
+    SUBCASE("a redelivery has the same packet identifier") {
         auto repeats = after_text(now);
-        CHECK(judge_later(repeats, true).kind == Kind::yes);
-        CHECK(judge_later(repeats, true).kind == Kind::no);
+        CHECK(judge_later(repeats, 7).kind == Kind::redelivery);
+        CHECK_FALSE(repeats.broker_ran_for(3600s, k_start + 16s));
+        CHECK(judge_later(repeats, 8).kind == Kind::none);
     }
     SUBCASE("the broker crashed: a repeat for 60 s") {
         auto repeats = after_text(now);
         CHECK(judge_later(repeats).kind == Kind::maybe);
-        CHECK(repeats.judge(2, later, now + 15s, k_start + 15s).kind == Kind::no);  // another text
+        CHECK(repeats.judge(2, later, now + 15s, k_start + 15s).kind == Kind::none);  // another text
         CHECK(repeats.broker_ran_for(4s, k_start + 16s));
         const auto verdict = judge_later(repeats);
-        CHECK(verdict.kind == Kind::yes);
+        CHECK(verdict.kind == Kind::repeat);
         CHECK(verdict.of == id);
-        CHECK(repeats.judge(1, later, now + 76s, k_start + 76s).kind == Kind::no);
+        CHECK(repeats.judge(1, later, now + 76s, k_start + 76s).kind == Kind::none);
     }
     SUBCASE("only the connection was lost") {
         auto repeats = after_text(now);
         CHECK(judge_later(repeats).kind == Kind::maybe);
         CHECK_FALSE(repeats.broker_ran_for(3600s, k_start + 16s));
-        CHECK(judge_later(repeats).kind == Kind::no);
+        CHECK(judge_later(repeats).kind == Kind::none);
     }
     SUBCASE("accepted long before the loss") {
         auto repeats = after_text(now - 100s);
-        CHECK(judge_later(repeats).kind == Kind::no);
+        CHECK(judge_later(repeats).kind == Kind::none);
     }
     SUBCASE("in an earlier life") {
         Repeats repeats;
-        repeats.accepted(id, 1, now, 0);
+        repeats.accepted({id, 1, 7, now, 0});
         repeats.lived_at(now + 3s);
-        const Arrival first{false, 1, k_start, {}};
+        const Arrival first{false, 0, 1, k_start, {}};
         CHECK(repeats.judge(1, first, now + 300s, k_start).kind == Kind::maybe);
         CHECK(repeats.broker_ran_for(10s, k_start + 1s));
-        CHECK(repeats.judge(1, first, now + 300s, k_start + 2s).kind == Kind::yes);
+        CHECK(repeats.judge(1, first, now + 300s, k_start + 2s).kind == Kind::repeat);
         CHECK_FALSE(repeats.broker_ran_for(400s, k_start + 3s));
-        CHECK(repeats.judge(1, {true, 1, k_start, {}}, now + 300s, k_start).kind == Kind::yes);
+        CHECK(repeats.judge(1, {true, 7, 1, k_start, {}}, now + 300s, k_start).kind == Kind::redelivery);
     }
 }
 
