@@ -109,11 +109,13 @@ Heard Link::next(SteadyTime deadline) {
             if (message.topic != k_sentinel) return {Heard::Kind::message, std::move(message)};
             if (!std::exchange(settled_, true)) return {Heard::Kind::settled, {}};
         }
-        if (const bool up = session_->connected() && session_->epoch() == epoch_; up != up_) {
-            up_ = session_->connected();
+        const bool up = session_->connected();
+        if (up && session_->epoch() != epoch_) {
             epoch_ = session_->epoch();
-            return {up_ ? Heard::Kind::back : Heard::Kind::lost, {}};
+            up_ = true;
+            return {Heard::Kind::back, {}};
         }
+        if (!up && std::exchange(up_, false)) return {Heard::Kind::lost, {}};
         // A broker without $SYS: after a while of silence nothing more is to come.
         if (!settled_ && Clock::now() >= settle) {
             settled_ = true;
