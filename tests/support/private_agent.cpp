@@ -40,9 +40,13 @@ void PrivateAgent::start() {
     code_.reset();
 }
 
-void PrivateAgent::restart(int number) {
+void PrivateAgent::stop(int number) {
     signal(number);
     if (!eventually([this] { return ended().has_value(); }, std::chrono::seconds{60})) throw std::runtime_error("the agent does not end");
+}
+
+void PrivateAgent::restart(int number) {
+    stop(number);
     start();
 }
 

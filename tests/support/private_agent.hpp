@@ -24,6 +24,8 @@ class PrivateAgent {
     void signal(int number) const;
     /// In the same folders, after it has ended.
     void start();
+    /// Ends it by `signal`, and waits for that.
+    void stop(int signal);
     /// Ends it by `signal`, and starts it again.
     void restart(int signal);
     /// Its exit code, once it has ended.
