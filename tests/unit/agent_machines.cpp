@@ -2,12 +2,12 @@
 
 #include <csignal>
 
+#include "job/submit_request.hpp"
 #include "job_folders.hpp"
 #include "job_run.hpp"
 #include "lifecycle.hpp"
 #include "masker.hpp"
 #include "repeats.hpp"
-#include "submit_request.hpp"
 
 using namespace sutfleet;
 using namespace sutfleet::agent;

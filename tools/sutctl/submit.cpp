@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "commands.hpp"
+#include "job/submit_request.hpp"
 #include "job_view.hpp"
 #include "output_printer.hpp"
 #include "submission.hpp"

@@ -1,4 +1,4 @@
-#include "submit_request.hpp"
+#include "job/submit_request.hpp"
 
 #include <algorithm>
 #include <array>
@@ -7,7 +7,7 @@
 #include "core/duration.hpp"
 #include "core/json_guard.hpp"
 
-namespace sutfleet::agent {
+namespace sutfleet {
 namespace {
 
 using nlohmann::json;
@@ -195,4 +195,4 @@ Result<JobRequest> decode_submit(std::string_view payload) {
     return payload.front() == '{' ? decode_object(payload) : Result<JobRequest>(text_job(payload));
 }
 
-}  // namespace sutfleet::agent
+}  // namespace sutfleet
