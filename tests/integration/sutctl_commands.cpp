@@ -139,3 +139,23 @@ TEST_CASE("sutctl: the same id again is the same job, or is refused") {
     CHECK(other.out.find("id used") != std::string::npos);
     CHECK(runs(lab) == "same\n");
 }
+
+TEST_CASE("sutctl: a Testflinger job file runs, a wrong one is not sent") {
+    test::Lab lab(AGENT_ENTRY);
+    const auto file = lab.agent->folder() + "/job.yaml";
+    const auto write = [&](const std::string& text) {
+        return sys::write_file_atomic(file, text, 0600, sys::Durability::fast).has_value();
+    };
+    REQUIRE(
+        write("job_queue: any\r\nglobal_timeout: 60\r\nreserve_data:\r\n"
+              "test_data:\r\n  test_cmds: |\r\n    echo one\r\n    echo \"two: 2\"; exit 3\r\n"));
+    const auto ran = sutctl(lab.broker.url(), "submit alpha --wait -f " + file);
+    CHECK(ran.exit == 3);
+    CHECK(ran.out.find("one\ntwo: 2\n") != std::string::npos);
+    const auto sent = lab.all("submit").size();
+    REQUIRE(write("job_queue: any\ntest_cmds: ls\n"));
+    const auto wrong = sutctl(lab.broker.url(), "submit alpha -f " + file);
+    CHECK(wrong.exit == 2);
+    CHECK(wrong.out.find("job.yaml:2:1: unknown key 'test_cmds'") != std::string::npos);
+    CHECK(lab.all("submit").size() == sent);
+}

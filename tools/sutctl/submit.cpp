@@ -1,14 +1,10 @@
-#include <unistd.h>
-
-#include <array>
 #include <nlohmann/json.hpp>
 
 #include "commands.hpp"
-#include "job/submit_request.hpp"
+#include "job_source.hpp"
 #include "job_view.hpp"
 #include "output_printer.hpp"
 #include "submission.hpp"
-#include "sys/file.hpp"
 
 namespace sutfleet::ctl {
 namespace {
@@ -31,26 +27,6 @@ bool is_standing(const std::string& status) {
                             "rejected: quarantined"})
         if (status.starts_with(why)) return true;
     return false;
-}
-
-Outcome<std::string> read_stdin() {
-    std::string out;
-    std::array<char, 65536> part{};
-    for (;;) {
-        const auto got = ::read(STDIN_FILENO, part.data(), part.size());
-        if (got <= 0) return out;
-        out.append(part.data(), static_cast<std::size_t>(got));
-        if (out.size() > k_submit_limit)
-            return tl::make_unexpected(Failure{k_refused, "submit: stdin is too large"});
-    }
-}
-
-Outcome<std::string> text_of(const Options& options) {
-    if (options.file.empty()) return script_of(options.words);
-    if (options.file == "-") return read_stdin();
-    auto text = sys::read_file(options.file, k_submit_limit);
-    if (!text) return tl::make_unexpected(Failure{k_usage, "submit: " + text.error().message});
-    return *std::move(text);
 }
 
 /// One submit from its message to its end. A broker that is killed forgets what it has
@@ -310,7 +286,7 @@ class Submit {
 Outcome<int> submit(const Context& context) {
     auto sut = wanted_sut(context.options);
     if (!sut) return tl::make_unexpected(sut.error());
-    const auto text = text_of(context.options);
+    const auto text = submitted_text(context.options);
     if (!text) return tl::make_unexpected(text.error());
     auto submission = make_submission(*text, make_job_id(), context.options);
     if (!submission) return tl::make_unexpected(submission.error());
