@@ -15,6 +15,34 @@ namespace {
 
 using MutableNode = std::shared_ptr<Node>;
 
+/// How many bytes the UTF-8 sequence at the beginning of `text` has; 0 if it is none.
+std::size_t utf8_length(std::string_view text) {
+    const auto lead = static_cast<unsigned char>(text.front());
+    const std::size_t length = lead < 0x80   ? 1
+                               : lead < 0xC2 ? 0
+                               : lead < 0xE0 ? 2
+                               : lead < 0xF0 ? 3
+                               : lead < 0xF5 ? 4
+                                             : 0;
+    if (length == 0 || length > text.size()) return 0;
+    const auto follows = [](char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; };
+    if (!std::ranges::all_of(text.substr(1, length - 1), follows)) return 0;
+    const auto second = static_cast<unsigned char>(length > 1 ? text[1] : 0);
+    const bool overlong = (lead == 0xE0 && second < 0xA0) || (lead == 0xF0 && second < 0x90);
+    const bool surrogate = lead == 0xED && second >= 0xA0;
+    const bool beyond = lead == 0xF4 && second >= 0x90;
+    return overlong || surrogate || beyond ? 0 : length;
+}
+
+bool is_utf8(std::string_view text) {
+    while (!text.empty()) {
+        const auto length = utf8_length(text);
+        if (length == 0) return false;
+        text.remove_prefix(length);
+    }
+    return true;
+}
+
 /// Thrown through the parser to end it; never leaves this file.
 struct Stop {};
 
@@ -42,6 +70,9 @@ class TreeBuilder final : public YAML::EventHandler {
         // Only an escape can make one, and no program would see what follows it.
         if (value.find('\0') != std::string::npos)
             stop(mark, "a text with a NUL character: expected none");
+        // yaml-cpp makes one byte of each of them.
+        if (!is_utf8(value))
+            stop(mark, "a text with the escape \\N or \\_: expected \\x85 or \\xA0");
         const bool plain = tag == "?" || tag.empty();
         const bool null =
             plain && (value == "~" || value == "null" || value == "Null" || value == "NULL");
@@ -150,25 +181,6 @@ class TreeBuilder final : public YAML::EventHandler {
     std::vector<ConfError> errors_;
     int documents_ = 0;
 };
-
-/// How many bytes the UTF-8 sequence at the beginning of `text` has; 0 if it is none.
-std::size_t utf8_length(std::string_view text) {
-    const auto lead = static_cast<unsigned char>(text.front());
-    const std::size_t length = lead < 0x80   ? 1
-                               : lead < 0xC2 ? 0
-                               : lead < 0xE0 ? 2
-                               : lead < 0xF0 ? 3
-                               : lead < 0xF5 ? 4
-                                             : 0;
-    if (length == 0 || length > text.size()) return 0;
-    const auto follows = [](char c) { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; };
-    if (!std::ranges::all_of(text.substr(1, length - 1), follows)) return 0;
-    const auto second = static_cast<unsigned char>(length > 1 ? text[1] : 0);
-    const bool overlong = (lead == 0xE0 && second < 0xA0) || (lead == 0xF0 && second < 0x90);
-    const bool surrogate = lead == 0xED && second >= 0xA0;
-    const bool beyond = lead == 0xF4 && second >= 0x90;
-    return overlong || surrogate || beyond ? 0 : length;
-}
 
 /// yaml-cpp replaces what is not UTF-8 and lets control characters pass: both mean a binary or
 /// broken file.

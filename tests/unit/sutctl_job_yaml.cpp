@@ -101,6 +101,8 @@ TEST_CASE("job files: what is wrong is told with its place, before anything is s
          "j:2:5: not YAML: a tab in the indentation: expected spaces"},
         {"job_queue: a\nname: \"\xff\"\n", "j:2:8: not a text: expected UTF-8"},
         {"job_queue: a\nname: \"a\\0b\"\n", "j:2:7: a text with a NUL character"},
+        {"job_queue: a\nname: \"a\\Nb\"\n",
+         "j:2:7: a text with the escape \\N or \\_: expected \\x85"},
         {"job_queue: a\n---\njob_queue: b\n", "j:2:1: a second document: expected only one"},
         {"job_queue: [a\n", "j:2:1: not YAML"},
         {"command: a\ntest_data:\n  attachments:\n    - local: x\n      agent: x\n",
