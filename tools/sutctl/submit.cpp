@@ -49,7 +49,10 @@ class Submit {
         answer_by_ = Clock::now() + k_accept_limit;
         if (context_.options.wait)
             return wait_for([this] { return finished(); }, &Submit::tell_end);
-        return wait_for([this] { return has_word() || left_with_broker(); }, &Submit::tell_taken);
+        // One that goes offline only now may just start anew: it has the usual time.
+        const bool absent = offline_;
+        return wait_for([&] { return has_word() || (absent && left_with_broker()); },
+                        &Submit::tell_taken);
     }
 
   private:
@@ -226,6 +229,7 @@ class Submit {
     Outcome<int> tell_no_answer() {
         if (!rejection_.empty())
             return tl::make_unexpected(Failure{k_refused, sut_.str() + " " + rejection_});
+        if (left_with_broker()) return tell_id("sent");
         if (away_since_)
             return tl::make_unexpected(
                 Failure{k_unreachable, "the broker stays away: whether " + sut_.str() +
