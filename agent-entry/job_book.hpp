@@ -14,10 +14,10 @@
 #include <string>
 #include <vector>
 
+#include "job/submit_request.hpp"
 #include "job_journal.hpp"
 #include "job_record.hpp"
 #include "repeats.hpp"
-#include "submit_request.hpp"
 
 namespace sutfleet::agent {
 

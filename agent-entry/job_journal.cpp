@@ -7,8 +7,8 @@
 #include <cerrno>
 #include <charconv>
 
+#include "job/submit_request.hpp"
 #include "job_record.hpp"
-#include "submit_request.hpp"
 #include "sys/crash_point.hpp"
 #include "sys/file.hpp"
 #include "sys/log.hpp"

@@ -13,8 +13,8 @@
 
 #include "core/sut_conf.hpp"
 #include "core/timestamp.hpp"
+#include "job/submit_request.hpp"
 #include "job_record.hpp"
-#include "submit_request.hpp"
 
 namespace sutfleet::agent {
 

@@ -1,10 +1,10 @@
 // What the commands find of an accepted job as JSON is the same job.
 
-#include "submit_request.hpp"
+#include "job/submit_request.hpp"
 
 #include "fuzz.hpp"
 
-using namespace sutfleet::agent;
+using namespace sutfleet;
 
 void fuzz(std::string_view text) {
     const auto job = decode_submit(text);
@@ -16,6 +16,6 @@ void fuzz(std::string_view text) {
         // A plain text may have bytes that are not UTF-8; JSON has others in their place.
         if (text.front() == '{') must(*same == *job);
     }
-    if (job->id) must(sutfleet::JobId::parse(job->id->str()) == *job->id);
+    if (job->id) must(JobId::parse(job->id->str()) == *job->id);
     for (const auto& [name, value] : job->env) must(!name.empty() && name.find('=') == std::string::npos);
 }

@@ -4,10 +4,13 @@
 #include <sys/wait.h>
 
 #include <array>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <future>
 
-#include "private_agent.hpp"
+#include "lab.hpp"
+#include "sys/file.hpp"
 
 using namespace sutfleet;
 
@@ -30,6 +33,21 @@ Ran sutctl(const std::string& url, const std::string& words) {
         ran.out.append(part.data(), got);
     ran.exit = WEXITSTATUS(::pclose(pipe));
     return ran;
+}
+
+std::future<Ran> start_sutctl(const std::string& url, const std::string& words) {
+    return std::async(std::launch::async, [=] { return sutctl(url, words); });
+}
+
+/// A job that leaves a line in the file `runs` each time that it runs.
+std::string counted_job(const test::Lab& lab, const std::string& id) {
+    return R"('{"id":")" + id + R"(","command":"echo )" + id + " | tee -a " + lab.agent->folder() +
+           R"(/runs"}' )";
+}
+
+std::string runs(test::Lab& lab) {
+    lab.run("last", R"({"id":"last","command":"true"})");  // whatever was sent before it has come
+    return sys::read_file(lab.agent->folder() + "/runs", 4096).value_or("");
 }
 
 }  // namespace
@@ -72,4 +90,72 @@ TEST_CASE("sutctl: what cannot be done has its exit code") {
     const auto away = sutctl("mqtt://127.0.0.1:1", "ps");
     CHECK(away.exit == 3);
     CHECK(away.out.find("./tools/up") != std::string::npos);
+}
+
+TEST_CASE("sutctl: a submit outlives a broker that forgets what it has acknowledged") {
+    test::Lab lab(AGENT_ENTRY);
+    const auto url = lab.broker.url();
+
+    SUBCASE("the agent is offline") {
+        lab.agent->stop(SIGTERM);
+        REQUIRE(lab.says("agent", "offline"));
+        auto waiting = start_sutctl(url, "submit alpha --wait " + counted_job(lab, "kept"));
+        REQUIRE(lab.says("submit", "kept"));
+        lab.broker.lose();
+        lab.broker.start();
+        lab.agent->start();
+        const auto ran = waiting.get();
+        CAPTURE(ran.out);
+        CHECK(ran.exit == 0);
+        CHECK(ran.out.find("the broker is away") != std::string::npos);
+        CHECK(ran.out.find("\nkept\n") != std::string::npos);
+    }
+    SUBCASE("the agent does not listen for a moment") {
+        lab.agent->signal(SIGSTOP);
+        auto sending = start_sutctl(url, "submit alpha " + counted_job(lab, "kept"));
+        REQUIRE(lab.says("submit", "kept"));
+        lab.broker.lose();
+        lab.broker.start();
+        lab.agent->signal(SIGCONT);
+        const auto ran = sending.get();
+        CAPTURE(ran.out);
+        CHECK(ran.exit == 0);
+        CHECK(ran.out.ends_with("kept\n"));
+    }
+    CHECK(runs(lab) == "kept\n");
+}
+
+TEST_CASE("sutctl: the same id again is the same job, or is refused") {
+    test::Lab lab(AGENT_ENTRY);
+    const auto url = lab.broker.url();
+    const auto job = counted_job(lab, "same");
+    CHECK(sutctl(url, "submit alpha --wait " + job).exit == 0);
+    const auto again = sutctl(url, "submit alpha --wait " + job);
+    CHECK(again.exit == 0);
+    CHECK(again.out.find("SUCCEEDED") != std::string::npos);
+    CHECK(sutctl(url, "submit alpha --json " + job).out.find("SUCCEEDED") != std::string::npos);
+    const auto other = sutctl(url, R"(submit alpha --wait '{"id":"same","command":"false"}')");
+    CHECK(other.exit == 4);
+    CHECK(other.out.find("id used") != std::string::npos);
+    CHECK(runs(lab) == "same\n");
+}
+
+TEST_CASE("sutctl: a Testflinger job file runs, a wrong one is not sent") {
+    test::Lab lab(AGENT_ENTRY);
+    const auto file = lab.agent->folder() + "/job.yaml";
+    const auto write = [&](const std::string& text) {
+        return sys::write_file_atomic(file, text, 0600, sys::Durability::fast).has_value();
+    };
+    REQUIRE(
+        write("job_queue: any\r\nglobal_timeout: 60\r\nreserve_data:\r\n"
+              "test_data:\r\n  test_cmds: |\r\n    echo one\r\n    echo \"two: 2\"; exit 3\r\n"));
+    const auto ran = sutctl(lab.broker.url(), "submit alpha --wait -f " + file);
+    CHECK(ran.exit == 3);
+    CHECK(ran.out.find("one\ntwo: 2\n") != std::string::npos);
+    const auto sent = lab.all("submit").size();
+    REQUIRE(write("job_queue: any\ntest_cmds: ls\n"));
+    const auto wrong = sutctl(lab.broker.url(), "submit alpha -f " + file);
+    CHECK(wrong.exit == 2);
+    CHECK(wrong.out.find("job.yaml:2:1: unknown key 'test_cmds'") != std::string::npos);
+    CHECK(lab.all("submit").size() == sent);
 }

@@ -46,9 +46,13 @@ void PrivateAgent::start(const std::string& crash_at) {
     code_.reset();
 }
 
-void PrivateAgent::restart(int number) {
+void PrivateAgent::stop(int number) {
     signal(number);
     if (!eventually([this] { return ended().has_value(); }, std::chrono::seconds{60})) throw std::runtime_error("the agent does not end");
+}
+
+void PrivateAgent::restart(int number) {
+    stop(number);
     start();
 }
 

@@ -22,6 +22,8 @@ class PrivateAgent {
 
     [[nodiscard]] pid_t pid() const { return pid_; }
     void signal(int number) const;
+    /// Ends it by `signal`, and waits for that.
+    void stop(int signal);
     /// Ends it by `signal`, and starts it again.
     void restart(int signal);
     /// Starts it in the same folders, after its end. `crash_at`: where it dies (sys/crash_point.hpp).

@@ -93,6 +93,11 @@ void PrivateBroker::start() {
 
 void PrivateBroker::kill() { end(SIGKILL); }
 
+void PrivateBroker::lose() {
+    kill();
+    std::filesystem::remove(folder_.path() + "/mosquitto.db");
+}
+
 void PrivateBroker::stop() { end(SIGTERM); }
 
 void PrivateBroker::end(int signal) {

@@ -2,12 +2,12 @@
 
 #include <csignal>
 
+#include "job/submit_request.hpp"
 #include "job_folders.hpp"
 #include "job_run.hpp"
 #include "lifecycle.hpp"
 #include "masker.hpp"
 #include "repeats.hpp"
-#include "submit_request.hpp"
 
 using namespace sutfleet;
 using namespace sutfleet::agent;
@@ -132,6 +132,8 @@ TEST_CASE("what a submit may say") {
     CHECK(decode_submit(R"({"command":")" + std::string(100, '[') + R"(\" ]"})"));  // brackets of a text are no nesting
     CHECK(decode_submit(R"({"job_queue":"q","test_data":{"test_cmds":["a","b"]}})")->command == "a\nb\n");
     CHECK(decode_submit(R"({"test_data":{"test_cmds":"a"},"global_timeout":60})")->timeout == 60s);
+    CHECK(decode_submit(R"({"provision_data":null,"reserve_data":{}})")->phases == std::set<std::string>{"reserve"});
+    CHECK(decode_submit(R"({"job_priority":200,"allocation_timeout":7200,"job_status_webhook":"http://h/","debug":true})"));
 }
 
 TEST_CASE("the subprocess: restart policies, backoff, crash loop") {

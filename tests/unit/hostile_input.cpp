@@ -9,9 +9,9 @@
 #include "core/heartbeat.hpp"
 #include "core/json_guard.hpp"
 #include "docker_json.hpp"
+#include "job/submit_request.hpp"
 #include "job_record.hpp"
 #include "report.hpp"
-#include "submit_request.hpp"
 
 using namespace sutfleet;
 
@@ -34,12 +34,12 @@ TEST_CASE("hostile: a heartbeat with extreme times is stale, not an overflow") {
 }
 
 TEST_CASE("hostile: brackets within a text are no nesting, and hide none") {
-    const auto job = agent::decode_submit(times(100, "["));
+    const auto job = decode_submit(times(100, "["));
     REQUIRE(job);
-    REQUIRE(agent::decode_submit(job->json));
-    CHECK(agent::decode_submit(job->json)->command == job->command);
+    REQUIRE(decode_submit(job->json));
+    CHECK(decode_submit(job->json)->command == job->command);
     const auto hidden = "{\"command\":\"" + times(80'000, "]") + "\",\"context\":" + times(80'000, "[") + times(80'000, "]") + "}";
-    CHECK_FALSE(agent::decode_submit(hidden));
+    CHECK_FALSE(decode_submit(hidden));
     CHECK_FALSE(too_deep(R"(["\"[", ")" + times(100, "[") + R"(\\"])"));
 }
 
@@ -65,8 +65,8 @@ TEST_CASE("hostile: numbers that are not whole or do not fit are refused") {
 }
 
 TEST_CASE("hostile: a NUL in a job's command, as an escape") {
-    CHECK_FALSE(agent::decode_submit(R"({"command":"a\u0000b"})"));
-    CHECK_FALSE(agent::decode_submit(R"({"test_data":{"test_cmds":["a\u0000b"]}})"));
+    CHECK_FALSE(decode_submit(R"({"command":"a\u0000b"})"));
+    CHECK_FALSE(decode_submit(R"({"test_data":{"test_cmds":["a\u0000b"]}})"));
 }
 
 TEST_CASE("hostile: a command for an agent is never empty") {

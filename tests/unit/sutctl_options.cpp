@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include "connection.hpp"
+#include "job/submit_request.hpp"
 #include "options.hpp"
 #include "submission.hpp"
 
@@ -70,7 +71,7 @@ TEST_CASE("sutctl: what is submitted always has an id") {
     CHECK(make_submission("{ not json", "j1", none).error().exit == 2);
     CHECK(make_submission(" \n", "j1", none).error().exit == 2);
     CHECK(make_submission("\xff", "j1", none).error().exit == 2);
-    CHECK(make_submission(std::string(k_submit_limit, 'x'), "j1", none).error().exit == 4);
+    CHECK(make_submission(std::string(sutfleet::k_submit_limit, 'x'), "j1", none).error().exit == 4);
     CHECK(make_job_id() != make_job_id());
     CHECK(make_job_id().size() == 24);
 }

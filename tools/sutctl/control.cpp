@@ -104,8 +104,11 @@ Outcome<int> control(const Context& context) {
     if (alive == k_offline)
         return tl::make_unexpected(Failure{k_failed, request->who + " is offline"});
     const auto transaction = make_job_id();
-    if (auto sent = (*link)->publish(request->to, payload_of(*request, transaction)); !sent)
-        return tl::make_unexpected(sent.error());
+    const auto sent = (*link)->publish(request->to, payload_of(*request, transaction));
+    if (!sent) return tl::make_unexpected(sent.error());
+    if (!*sent)
+        return tl::make_unexpected(Failure{
+            k_unreachable, "the broker went away: whether it has the command is not known"});
     return wait_for_answer(context, **link, *request, transaction);
 }
 

@@ -109,11 +109,13 @@ Heard Link::next(SteadyTime deadline) {
             if (message.topic != k_sentinel) return {Heard::Kind::message, std::move(message)};
             if (!std::exchange(settled_, true)) return {Heard::Kind::settled, {}};
         }
-        if (const bool up = session_->connected() && session_->epoch() == epoch_; up != up_) {
-            up_ = session_->connected();
+        const bool up = session_->connected();
+        if (up && session_->epoch() != epoch_) {
             epoch_ = session_->epoch();
-            return {up_ ? Heard::Kind::back : Heard::Kind::lost, {}};
+            up_ = true;
+            return {Heard::Kind::back, {}};
         }
+        if (!up && std::exchange(up_, false)) return {Heard::Kind::lost, {}};
         // A broker without $SYS: after a while of silence nothing more is to come.
         if (!settled_ && Clock::now() >= settle) {
             settled_ = true;
@@ -124,23 +126,26 @@ Heard Link::next(SteadyTime deadline) {
     }
 }
 
-Outcome<> Link::publish(const std::string& topic, const std::string& payload) {
+Outcome<bool> Link::publish(const std::string& topic, const std::string& payload) {
     mqtt::Publication publication;
     publication.topic = topic;
     publication.payload = payload;
+    const auto connection = session_->epoch();
     const auto id = session_->publish(publication);
-    if (!id) return tl::make_unexpected(Failure{k_unreachable, id.error().message});
+    if (!id) return false;
     const auto deadline = Clock::now() + k_publish_limit;
     while (std::ranges::find(acknowledged_, *id) == acknowledged_.end()) {
         if (signals_.take()) return tl::make_unexpected(Failure{k_interrupted, ""});
-        if (Clock::now() >= deadline || !session_->connected())
-            return tl::make_unexpected(Failure{
-                k_unreachable, "the broker did not acknowledge the message on " + topic +
-                                   ": this user may not write there, or the broker went away"});
+        // A new connection does not acknowledge what the old one sent.
+        if (!session_->connected() || session_->epoch() != connection) return false;
+        if (Clock::now() >= deadline)
+            return tl::make_unexpected(
+                Failure{k_unreachable, "the broker did not acknowledge the message on " + topic +
+                                           ": this user may not write there"});
         wait(deadline);
         look();
     }
-    return {};
+    return true;
 }
 
 }  // namespace sutfleet::ctl

@@ -33,7 +33,8 @@ class Link {
     /// What happens next. `settled` comes once: every retained message has been heard.
     Heard next(SteadyTime deadline);
     /// Publishes at QoS 1 and waits until the broker has it.
-    Outcome<> publish(const std::string& topic, const std::string& payload);
+    /// @return false when the broker is away, or went away before it said so
+    Outcome<bool> publish(const std::string& topic, const std::string& payload);
 
   private:
     Link(sys::Wake wake, const sys::Signals& signals) : wake_(std::move(wake)), signals_(signals) {}

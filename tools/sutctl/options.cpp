@@ -54,7 +54,7 @@ void add_acting(CLI::App& app, Raw& raw) {
     submit->add_flag("--wait", raw.options.wait, "Print its output and exit with its code");
     submit->add_option("--timeout", raw.timeout, "Of the job: 90s, 15m, 2h");
     submit->add_option("-f,--file", raw.options.file,
-                       "Script, or JSON of a job, from a file; - is stdin");
+                       "Script, or a job as JSON or (*.yaml, *.yml) YAML, from a file; - is stdin");
     add_sut(submit, raw);
     submit->add_option("command", raw.options.words,
                        "One word is a script for /bin/sh; several are run as they are");

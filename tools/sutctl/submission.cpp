@@ -7,6 +7,7 @@
 
 #include "core/duration.hpp"
 #include "core/ids.hpp"
+#include "job/submit_request.hpp"
 
 namespace sutfleet::ctl {
 namespace {

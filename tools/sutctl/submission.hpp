@@ -14,8 +14,6 @@ struct Submission {
     std::string payload;
 };
 
-inline constexpr std::size_t k_submit_limit = 256 * 1024;  ///< bytes; the agent refuses more
-
 /// One word is a script; several are quoted, so that the shell runs exactly them.
 std::string script_of(const std::vector<std::string>& words);
 /// @param text a script, or a job's JSON object; an id in it is kept, else `id` is put in

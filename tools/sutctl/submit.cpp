@@ -1,13 +1,10 @@
-#include <unistd.h>
-
-#include <array>
 #include <nlohmann/json.hpp>
 
 #include "commands.hpp"
+#include "job_source.hpp"
 #include "job_view.hpp"
 #include "output_printer.hpp"
 #include "submission.hpp"
-#include "sys/file.hpp"
 
 namespace sutfleet::ctl {
 namespace {
@@ -15,11 +12,14 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr auto k_accept_limit = 5s;  ///< for a first sign of an agent that is up
+constexpr auto k_repeat = 3s;         ///< between two sendings while there is no word of the agent
+constexpr auto k_accept_limit = 5s;   ///< for a first word of an agent that is up
+constexpr auto k_return_limit = 30s;  ///< the same, once broker or agent are back: each in its time
+constexpr auto k_away_limit = 60s;    ///< for the broker's return
 constexpr auto k_record_limit =
-    1s;  ///< a rejection names no job: it is ours when no record follows
+    1s;  ///< most rejections name no job: such a one is ours when no record follows
 constexpr auto k_output_limit = 3s;  ///< for the last output after the record's end
-constexpr auto k_for_ever = 24h * 365;
+constexpr auto k_never = SteadyTime::max();
 
 /// A refusal of whatever comes, as opposed to one of the last job.
 bool is_standing(const std::string& status) {
@@ -29,27 +29,9 @@ bool is_standing(const std::string& status) {
     return false;
 }
 
-Outcome<std::string> read_stdin() {
-    std::string out;
-    std::array<char, 65536> part{};
-    for (;;) {
-        const auto got = ::read(STDIN_FILENO, part.data(), part.size());
-        if (got <= 0) return out;
-        out.append(part.data(), static_cast<std::size_t>(got));
-        if (out.size() > k_submit_limit)
-            return tl::make_unexpected(Failure{k_refused, "submit: stdin is too large"});
-    }
-}
-
-Outcome<std::string> text_of(const Options& options) {
-    if (options.file.empty()) return script_of(options.words);
-    if (options.file == "-") return read_stdin();
-    auto text = sys::read_file(options.file, k_submit_limit);
-    if (!text) return tl::make_unexpected(Failure{k_usage, "submit: " + text.error().message});
-    return *std::move(text);
-}
-
-/// One submit from its message to its end.
+/// One submit from its message to its end. A broker that is killed forgets what it has
+/// acknowledged: so the message is sent until the agent itself gives word of the job. Its id makes
+/// that harmless: a repeat starts nothing, and the agent shows the record again.
 class Submit {
   public:
     Submit(const Context& context, SutName sut, Submission submission)
@@ -64,17 +46,13 @@ class Submit {
         if (!link) return tl::make_unexpected(link.error());
         link_ = *std::move(link);
         if (auto fit = look_first(); !fit) return tl::make_unexpected(fit.error());
-        if (auto sent = link_->publish(context_.topics.of(sut_, k_submit), submission_.payload);
-            !sent)
-            return tl::make_unexpected(sent.error());
-        deadline_ = Clock::now() +
-                    (offline_ ? std::chrono::steady_clock::duration(k_for_ever) : k_accept_limit);
-        if (!context_.options.wait) {
-            if (offline_) return tell_id("sent");
-            return wait_for([this] { return record_.has_value() || accepted_; },
-                            &Submit::tell_accepted);
-        }
-        return wait_for([this] { return finished(); }, &Submit::tell_end);
+        answer_by_ = Clock::now() + k_accept_limit;
+        if (context_.options.wait)
+            return wait_for([this] { return finished(); }, &Submit::tell_end);
+        // One that goes offline only now may just start anew: it has the usual time.
+        const bool absent = offline_;
+        return wait_for([&] { return has_word() || (absent && left_with_broker()); },
+                        &Submit::tell_taken);
     }
 
   private:
@@ -95,9 +73,10 @@ class Submit {
             if (heard.kind == Heard::Kind::interrupted)
                 return tl::make_unexpected(Failure{k_interrupted, ""});
             if (heard.kind == Heard::Kind::timeout) break;
-            if (heard.kind != Heard::Kind::message || heard.message.payload.empty()) continue;
-            known = true;
-            hear(heard.message);
+            // What a broker knew that went away in between cannot be seen now.
+            known = known || heard.kind == Heard::Kind::lost || !heard.message.payload.empty();
+            if (heard.message.topic == record_topic_) earlier_ = heard.message.payload;
+            note(heard);
         }
         if (!known)
             return tl::make_unexpected(Failure{
@@ -105,10 +84,37 @@ class Submit {
         if (is_standing(rejection_))
             return tl::make_unexpected(Failure{k_refused, sut_.str() + " " + rejection_});
         rejection_.clear();  // of somebody else's job
-        if (offline_)
-            context_.screen.say(sut_.str() +
-                                " is offline: the job waits in the broker until it is back");
+        if (offline_) tell_offline();
         return {};
+    }
+
+    void tell_offline() const {
+        context_.screen.say(sut_.str() +
+                            " is offline: the job waits in the broker until it is back");
+    }
+
+    void note(const Heard& heard) {
+        if (heard.kind == Heard::Kind::message && !heard.message.payload.empty())
+            hear(heard.message);
+        if (heard.kind == Heard::Kind::lost) hear_lost();
+        if (heard.kind == Heard::Kind::back) hear_back();
+    }
+
+    void hear_lost() {
+        context_.screen.say(
+            has_word() ? "the broker is away; the job goes on, waiting for the broker"
+                       : "the broker is away; job " + submission_.id + " is sent when it is back");
+        away_since_ = Clock::now();
+        held_ = false;
+    }
+
+    /// Perhaps with nothing of what it had: no session of the agent, no message of ours.
+    void hear_back() {
+        away_since_.reset();
+        held_ = false;
+        rejection_.clear();
+        send_at_ = Clock::now();
+        answer_by_ = send_at_ + k_return_limit;
     }
 
     void hear(const mqtt::Message& message) {
@@ -118,20 +124,35 @@ class Submit {
         } else if (message.topic == topics.of(sut_, k_output)) {
             if (printer_.is_of_job(message)) printer_.print(message), quiet_since_ = Clock::now();
         } else if (message.topic == topics.of(sut_, k_agent)) {
-            offline_ = message.payload == k_offline;
+            hear_agent(message.payload);
         } else if (message.topic == topics.of(sut_, k_submit_status)) {
             hear_status(message.payload);
         }
     }
 
+    void hear_agent(const std::string& health) {
+        const bool was_offline = std::exchange(offline_, health == k_offline);
+        if (was_offline && !offline_) answer_by_ = Clock::now() + k_return_limit;
+        if (!was_offline && left_with_broker() && !has_word()) tell_offline();
+    }
+
     void hear_status(const std::string& status) {
-        accepted_ = accepted_ || status.starts_with("accepted " + submission_.id + ":");
-        if (!status.starts_with("rejected: ") || record_ || accepted_) return;
+        if (held_ && status.starts_with("accepted " + submission_.id + ":")) {
+            accepted_ = true;
+            rejection_.clear();
+            if (earlier_) hear_record(*std::exchange(earlier_, std::nullopt));
+        }
+        if (!status.starts_with("rejected: ") || has_word()) return;
         rejection_ = printable(status);
-        deadline_ = Clock::now() + k_record_limit;
+        const bool names_us = status == "rejected: id used: " + submission_.id;
+        answer_by_ = names_us ? Clock::now() : Clock::now() + k_record_limit;
     }
 
     void hear_record(const std::string& payload) {
+        if (earlier_) {  // only the agent knows whether that is the same job
+            earlier_ = payload;
+            return;
+        }
         auto view = parse_job(payload);
         if (!view) return;
         if (context_.options.wait && (!record_ || record_->state != view->state)) tell_state(*view);
@@ -156,21 +177,50 @@ class Submit {
                 Clock::now() >= quiet_since_ + k_output_limit);
     }
 
+    /// The agent has told of the job.
+    [[nodiscard]] bool has_word() const { return record_ || accepted_; }
+    /// There is no agent to give word now; the broker keeps the message for it.
+    [[nodiscard]] bool left_with_broker() const { return held_ && offline_ && rejection_.empty(); }
+
+    /// Nothing new to an agent that is offline: each copy would wait for it in the broker.
+    [[nodiscard]] SteadyTime next_send() const {
+        const bool idle = has_word() || away_since_ || !rejection_.empty() || left_with_broker();
+        return idle ? k_never : send_at_;
+    }
+
+    /// When there is nothing more to hope for.
+    [[nodiscard]] SteadyTime limit() const {
+        if (has_word()) return k_never;
+        if (!rejection_.empty()) return answer_by_;
+        if (context_.options.wait && (away_since_ || offline_)) return k_never;
+        return away_since_ ? *away_since_ + k_away_limit : answer_by_;
+    }
+
     [[nodiscard]] SteadyTime next_look() const {
         if (record_ && record_->ended()) return quiet_since_ + k_output_limit;
-        return record_ || accepted_ ? Clock::now() + 1h : deadline_;
+        return std::min(limit(), next_send());
+    }
+
+    Outcome<> send() {
+        const auto sent = link_->publish(context_.topics.of(sut_, k_submit), submission_.payload);
+        if (!sent) return tl::make_unexpected(sent.error());
+        send_at_ = Clock::now() + k_repeat;
+        if (*sent && !std::exchange(held_, true))
+            answer_by_ = std::max(answer_by_, Clock::now() + k_accept_limit);
+        return {};
     }
 
     template <class Done>
     Outcome<int> wait_for(const Done& done, Outcome<int> (Submit::*tell)()) {
         while (!done()) {
+            if (Clock::now() >= next_send()) {
+                if (auto sent = send(); !sent) return tl::make_unexpected(sent.error());
+                continue;
+            }
             const auto heard = link_->next(next_look());
             if (heard.kind == Heard::Kind::interrupted) return tell_interrupted();
-            if (heard.kind == Heard::Kind::lost)
-                context_.screen.say("the broker is away; the job goes on, waiting for the broker");
-            if (heard.kind == Heard::Kind::message) hear(heard.message);
-            if (heard.kind == Heard::Kind::timeout && !record_ && !accepted_ &&
-                Clock::now() >= deadline_)
+            note(heard);
+            if (heard.kind == Heard::Kind::timeout && Clock::now() >= limit())
                 return tell_no_answer();
         }
         return (this->*tell)();
@@ -179,15 +229,19 @@ class Submit {
     Outcome<int> tell_no_answer() {
         if (!rejection_.empty())
             return tl::make_unexpected(Failure{k_refused, sut_.str() + " " + rejection_});
-        if (offline_) return tell_id("sent");
+        if (left_with_broker()) return tell_id("sent");
+        if (away_since_)
+            return tl::make_unexpected(
+                Failure{k_unreachable, "the broker stays away: whether " + sut_.str() +
+                                           " has job " + submission_.id + " is not known"});
         return tl::make_unexpected(
             Failure{k_timed_out,
                     sut_.str() + " gave no answer in time; the broker has job " + submission_.id});
     }
 
     Outcome<int> tell_interrupted() const {
-        context_.screen.say("job " + submission_.id + " goes on; cancel it by: sutctl cancel " +
-                            sut_.str() + " " + submission_.id);
+        context_.screen.say("job " + submission_.id + (has_word() ? " goes on" : " may still run") +
+                            "; cancel it by: sutctl cancel " + sut_.str() + " " + submission_.id);
         return k_interrupted;
     }
 
@@ -198,7 +252,8 @@ class Submit {
         return k_ok;
     }
 
-    Outcome<int> tell_accepted() {
+    Outcome<int> tell_taken() {
+        if (!has_word()) return tell_id("sent");
         if (!record_ || !record_->ended()) return tell_id(record_ ? record_->state : "QUEUED");
         if (record_->state != "REJECTED") return tell_id(record_->state);
         return tl::make_unexpected(
@@ -220,9 +275,13 @@ class Submit {
     std::optional<JobView> record_;
     std::string record_json_;
     std::string rejection_;
+    std::optional<std::string> earlier_;  ///< a record with our id, from before the first sending
     bool accepted_ = false;
     bool offline_ = false;
-    SteadyTime deadline_{};
+    bool held_ = false;  ///< acknowledged by the broker, on this connection
+    std::optional<SteadyTime> away_since_;
+    SteadyTime send_at_{};
+    SteadyTime answer_by_{};
     SteadyTime quiet_since_{};
 };
 
@@ -231,7 +290,7 @@ class Submit {
 Outcome<int> submit(const Context& context) {
     auto sut = wanted_sut(context.options);
     if (!sut) return tl::make_unexpected(sut.error());
-    const auto text = text_of(context.options);
+    const auto text = submitted_text(context.options);
     if (!text) return tl::make_unexpected(text.error());
     auto submission = make_submission(*text, make_job_id(), context.options);
     if (!submission) return tl::make_unexpected(submission.error());

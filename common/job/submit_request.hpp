@@ -13,7 +13,7 @@
 #include "core/ids.hpp"
 #include "core/result.hpp"
 
-namespace sutfleet::agent {
+namespace sutfleet {
 
 inline constexpr std::size_t k_submit_limit = 256 * 1024;  ///< bytes; more is `rejected: too large`
 
@@ -44,4 +44,4 @@ struct JobRequest {
 /// @return invalid_input whose message is the text after `rejected: `.
 Result<JobRequest> decode_submit(std::string_view payload);
 
-}  // namespace sutfleet::agent
+}  // namespace sutfleet

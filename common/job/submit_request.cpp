@@ -1,4 +1,4 @@
-#include "submit_request.hpp"
+#include "job/submit_request.hpp"
 
 #include <algorithm>
 #include <array>
@@ -7,7 +7,7 @@
 #include "core/duration.hpp"
 #include "core/json_guard.hpp"
 
-namespace sutfleet::agent {
+namespace sutfleet {
 namespace {
 
 using nlohmann::json;
@@ -15,8 +15,9 @@ using nlohmann::json;
 constexpr std::array<std::string_view, 5> k_optional_phases{"provision", "firmware_update", "allocate",
                                                             "reserve", "test"};
 /// Of the published job schema of Testflinger; what it says to its server means nothing here.
-constexpr std::array<std::string_view, 7> k_server_keys{"job_queue", "name", "tags", "job_id", "parent_job_id",
-                                                        "attachments_status", "exclude_agents"};
+constexpr std::array<std::string_view, 11> k_server_keys{
+    "job_queue", "name", "tags", "job_id", "parent_job_id", "attachments_status", "exclude_agents",
+    "allocation_timeout", "job_status_webhook", "job_priority", "debug"};
 
 Result<void> refuse(std::string message) { return fail(ErrorKind::invalid_input, std::move(message)); }
 
@@ -107,6 +108,11 @@ void take_phase(JobRequest& job, const std::string& phase, const json& data) {
     if (!skip) job.phases.insert(phase);
 }
 
+/// No value is no data: so do Testflinger's jobs write that there is nothing to do.
+void take_phase_data(JobRequest& job, const std::string& phase, const json& data) {
+    if (!data.is_null()) take_phase(job, phase, data);
+}
+
 Result<void> take_phases(JobRequest& job, const json& value) {
     if (!value.is_object()) return refuse("'phases' must be an object");
     for (const auto& [phase, data] : value.items()) {
@@ -157,7 +163,7 @@ Result<void> take(JobRequest& job, const std::string& key, const json& value) {
     if (key == "retries") return take_retries(job.retries, value);
     if (key == "context") return {};  // free form: the job's JSON carries it to the commands
     for (const auto phase : k_optional_phases)
-        if (key == std::string(phase) + "_data") return take_phase(job, std::string(phase), value), Result<void>{};
+        if (key == std::string(phase) + "_data") return take_phase_data(job, std::string(phase), value), Result<void>{};
     if (std::ranges::find(k_server_keys, key) != k_server_keys.end()) return {};
     return refuse("unknown key '" + key.substr(0, 40) + "'");
 }
@@ -195,4 +201,4 @@ Result<JobRequest> decode_submit(std::string_view payload) {
     return payload.front() == '{' ? decode_object(payload) : Result<JobRequest>(text_job(payload));
 }
 
-}  // namespace sutfleet::agent
+}  // namespace sutfleet
