@@ -53,7 +53,7 @@ void Agent::begin_job(JobRecord record, bool only_cleanup, SteadyTime now) {
         }
         if (const auto updated = book_->update(record); !updated)
             sys::log(sys::Level::error, "job=" + record.id.str() + " " + updated.error().message);
-        job_folders_->ended(record.id, sys::wall_now());
+        if (terminal(record.state)) job_folders_->ended(record.id, sys::wall_now());
     };
     auto request = book_->request(record.id);
     if (!request) return give_up(request.error());
