@@ -137,6 +137,7 @@ void Agent::wait() {
     sooner(command_kill_at_);
     if (session_->connected()) sooner(next_beat_);
     if (!rejection_.empty()) sooner(rejection_until_);
+    if (positions_stale_) sooner(positions_due_);
     if (current_) sooner(current_->run.due());
     const auto ms = std::chrono::ceil<std::chrono::milliseconds>(until - sys::steady_now()).count();
     std::array<pollfd, 3> set{
