@@ -218,7 +218,7 @@ std::string Agent::submit_status(SteadyTime now) const {
     if (stopping_) return std::string(k_offline);
     if (!rejection_.empty() && now < rejection_until_) return rejection_;
     if (current_ && !current_->only_cleanup)
-        return "busy: " + current_->record.id.str() + ", " + std::to_string(book_->queued().size()) + " queued";
+        return "busy: " + current_->record.id.str() + ", " + std::to_string(book_->queued_count()) + " queued";
     if (!maintenance_.empty()) return "rejected: maintenance: " + maintenance_;
     if (draining_) return "rejected: draining";
     return "ready: publish a command to " + topics_.of(conf_.sut, k_submit);
