@@ -121,7 +121,7 @@ Result<void> Agent::connect() {
             return true;
         });
     // An earlier life may have ended before it could say so, or take away what is shown no more.
-    for (const auto& id : book_->hidden()) shown_jobs_.push_back(topics_.job(conf_.sut, id.str()));
+    for (const auto& id : book_->hidden()) shown_jobs_[topics_.job(conf_.sut, id.str())] = 0;
     if (const auto last = book_->last_started()) board_.set(topics_.of(conf_.sut, k_last_job), last->id.str());
     return {};
 }
@@ -149,6 +149,7 @@ void Agent::wait() {
     sooner(command_kill_at_);
     if (session_->connected()) sooner(next_beat_);
     if (!rejection_.empty()) sooner(rejection_until_);
+    if (positions_stale_) sooner(positions_due_);
     if (current_) sooner(current_->run.due());
     const auto ms = std::chrono::ceil<std::chrono::milliseconds>(until - sys::steady_now()).count();
     std::array<pollfd, 3> set{

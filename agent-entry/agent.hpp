@@ -120,7 +120,7 @@ class Agent {
     void answer_requester(const JobBook::Answer& said);
     void answer_submits(SteadyTime now);
     void show_current();
-    void publish_jobs();
+    void publish_jobs(SteadyTime now);
     void publish_state(SteadyTime now);
     void feed_output(SteadyTime now);
     [[nodiscard]] std::string submit_status(SteadyTime now) const;
@@ -173,7 +173,9 @@ class Agent {
     std::string last_state_;
     std::string rejection_;
     SteadyTime rejection_until_{};
-    std::vector<std::string> shown_jobs_;
+    std::map<std::string, std::uint64_t> shown_jobs_;  ///< topics of the records shown, and their versions
+    bool positions_stale_ = false;                ///< of jobs that wait
+    SteadyTime positions_due_{};                  ///< when they may be shown again
     std::uint64_t shown_revision_ = 0;  ///< of the book
     SteadyTime broker_lost_{};
 };

@@ -21,6 +21,8 @@ constexpr auto k_rejection_shown = 5s;
 constexpr const char* k_broker_uptime = "$SYS/broker/uptime";  ///< Mosquitto's: "12 seconds"
 constexpr auto k_uptime_limit = 5s;
 constexpr std::ptrdiff_t k_pruned_shown = 50;
+/// With a long queue of short jobs, all that wait move up at each start: a message for each of them, again and again.
+constexpr auto k_positions_every = 150ms;
 
 std::string dump(const ordered_json& value) {
     return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
@@ -266,7 +268,7 @@ std::string Agent::submit_status(SteadyTime now) const {
     if (stopping_) return std::string(k_offline);
     if (!rejection_.empty() && now < rejection_until_) return rejection_;
     if (current_ && !current_->only_cleanup)
-        return "busy: " + current_->record.id.str() + ", " + std::to_string(book_->queued().size()) + " queued";
+        return "busy: " + current_->record.id.str() + ", " + std::to_string(book_->queued_count()) + " queued";
     if (!maintenance_.empty()) return "rejected: maintenance: " + maintenance_;
     if (draining_) return "rejected: draining";
     return "ready: publish a command to " + topics_.of(conf_.sut, k_submit);
@@ -293,7 +295,7 @@ void Agent::publish_state(SteadyTime now) {
         const auto topic = topics_.of(conf_.sut, level);
         beat ? board_.refresh(topic, std::move(payload)) : board_.set(topic, std::move(payload));
     };
-    publish_jobs();
+    publish_jobs(now);
     put(k_state, dump({{"state", name}, {"boot", boot_}, {"since", since_}, {"why", why}}));
     put(k_submit_status, submit_status(now));
     if (beat) next_beat_ = now + conf_.rules.health.heartbeat;
@@ -306,20 +308,26 @@ void Agent::show_current() {
     if (current_) board_.set(topics_.job(conf_.sut, current_->record.id.str()), encode_job_record(current_->record));
 }
 
-void Agent::publish_jobs() {
+/// A record that changed is shown at once, one that only moved up in the queue at most every k_positions_every.
+void Agent::publish_jobs(SteadyTime now) {
     show_current();
-    if (shown_revision_ == book_->revision()) return;
+    const bool positions = now >= positions_due_;
+    if (shown_revision_ == book_->revision() && !(positions_stale_ && positions)) return;
     shown_revision_ = book_->revision();
     const auto queued = book_->queued();
     const auto done = book_->done();
     ordered_json jobs{{"running", current_ && !current_->only_cleanup ? ordered_json(current_->record.id.str()) : nullptr},
                       {"queued", ordered_json::array()},
                       {"done", ordered_json::array()}};
-    std::vector<std::string> shown;
-    const auto show = [&](const JobRecord& record) {
+    std::map<std::string, std::uint64_t> shown;
+    const auto unchanged = [&](const std::string& topic, const JobRecord& record) {
+        const auto before = shown_jobs_.find(topic);
+        return before != shown_jobs_.end() && before->second == record.version;
+    };
+    const auto show = [&](const JobRecord& record, bool again) {
         const auto topic = topics_.job(conf_.sut, record.id.str());
-        board_.set(topic, encode_job_record(record));
-        shown.push_back(topic);
+        if (again || !unchanged(topic, record)) board_.set(topic, encode_job_record(record));
+        shown[topic] = record.version;
     };
     const auto usual = mean_run_seconds(done);
     std::size_t position = 0;
@@ -327,15 +335,17 @@ void Agent::publish_jobs() {
         record.position = ++position;
         if (usual) record.estimate = *usual * static_cast<double>(position - (current_ ? 0 : 1));
         jobs["queued"].push_back(record.id.str());
-        show(record);
+        show(record, positions);
     }
+    positions_stale_ = !positions && !queued.empty();
+    if (positions && !queued.empty()) positions_due_ = now + k_positions_every;
     for (const auto& record : done) {
         jobs["done"].push_back(record.id.str());
-        show(record);
+        show(record, false);
     }
-    if (current_) shown.push_back(topics_.job(conf_.sut, current_->record.id.str()));
-    for (const auto& topic : shown_jobs_)
-        if (std::ranges::find(shown, topic) == shown.end()) board_.clear(topic);
+    if (current_) shown[topics_.job(conf_.sut, current_->record.id.str())] = current_->record.version;
+    for (const auto& [topic, version] : shown_jobs_)
+        if (!shown.contains(topic)) board_.clear(topic);
     shown_jobs_ = std::move(shown);
     board_.set(topics_.of(conf_.sut, k_jobs), dump(jobs));
 }

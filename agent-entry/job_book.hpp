@@ -65,6 +65,7 @@ class JobBook {
     /// Ends the jobs that have waited longer than they or `longest_wait` allow.
     void expire(std::optional<std::chrono::milliseconds> longest_wait, WallTime now);
     [[nodiscard]] std::vector<JobRecord> queued() const;
+    [[nodiscard]] std::size_t queued_count() const;
     /// The newest terminal records, newest first, at most k_shown_jobs.
     [[nodiscard]] std::vector<JobRecord> done() const;
     /// Ended jobs that `done` does not show any more, newest first: as many as may have ended while the broker was away.
