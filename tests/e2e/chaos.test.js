@@ -139,6 +139,9 @@ test(`chaos with ${jobs} jobs in ${seconds} s, seed ${seed}`, async () => {
       textCounts['ran again'] += Math.max(times - 1, 0);
     }
     textCounts['refused as a repeat'] += [...records.values()].filter((one) => one.reason?.startsWith('duplicate of')).length;
+    const started = [...records.values()].filter((one) => one.started).sort((a, b) => (a.started < b.started ? -1 : 1));
+    await explorer.until(`${sut}/last_job`, (v) => v === started.at(-1).id, 75);
+    await explorer.until(`${sut}/submit_status`, (v) => v.startsWith('ready'), 75);
     for (const id of explorer.json(`${sut}/jobs`).done)
       await until(`${sut}/job/${id} agrees with the journal`, () => explorer.json(`${sut}/job/${id}`)?.state === records.get(id)?.state, 75);
   }
