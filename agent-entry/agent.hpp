@@ -11,6 +11,7 @@
 
 #include "conf/agent_conf.hpp"
 #include "core/topics.hpp"
+#include "gate.hpp"
 #include "heartbeat_writer.hpp"
 #include "job_book.hpp"
 #include "job_run.hpp"
@@ -103,6 +104,7 @@ class Agent {
     void phase_ended(int code, SteadyTime now);
     void finish_job(const FinishJob& finish);
     void end_cleanup(JobRecord& record, const FinishJob& finish);
+    void maintain(const std::string& why);
     void journal_current();
 
     // bus.cpp
@@ -151,8 +153,7 @@ class Agent {
     };
     std::deque<Trailing> trailing_;
     std::vector<JobRecord> cleanups_;  ///< of lost jobs, before any other job
-    bool draining_ = false;
-    std::string maintenance_;  ///< why; empty: not in maintenance
+    Gate gate_;
     bool stopping_ = false;
     bool job_loss_reported_ = false;
     bool folder_prepared_ = false;

@@ -131,14 +131,13 @@ Result<std::string> Agent::obey(std::string_view verb, const std::string& argume
         return "restarting the command";
     }
     if (verb == "drain") {
-        draining_ = true;
-        book_->refuse_all("draining");
+        gate_.drain();
+        book_->refuse_all(gate_.refusal());
         return "takes no more jobs until resume";
     }
     if (verb == "resume") {
-        draining_ = false;
-        maintenance_.clear();
-        book_->refuse_all("");
+        gate_.resume();
+        book_->refuse_all(gate_.refusal());
         return "takes jobs";
     }
     return fail(ErrorKind::invalid_input, "unknown command '" + std::string(verb.substr(0, 40)) +
@@ -215,8 +214,8 @@ void Agent::feed_output(SteadyTime now) {
 
 std::string Agent::state_name() const {
     if (stopping_) return "offline";
-    if (!maintenance_.empty()) return "maintenance";
-    if (draining_) return "draining";
+    if (!gate_.maintenance().empty()) return "maintenance";
+    if (gate_.draining()) return "draining";
     return current_ ? "busy" : "ready";
 }
 
@@ -225,8 +224,7 @@ std::string Agent::submit_status(SteadyTime now) const {
     if (!rejection_.empty() && now < rejection_until_) return rejection_;
     if (current_ && !current_->only_cleanup)
         return "busy: " + current_->record.id.str() + ", " + std::to_string(book_->queued().size()) + " queued";
-    if (!maintenance_.empty()) return "rejected: maintenance: " + maintenance_;
-    if (draining_) return "rejected: draining";
+    if (const auto why = gate_.refusal(); !why.empty()) return "rejected: " + why;
     return "ready: publish a command to " + topics_.of(conf_.sut, k_submit);
 }
 
@@ -241,7 +239,7 @@ HealthVerdict Agent::verdict(SteadyTime now) const {
 void Agent::publish_state(SteadyTime now) {
     const bool beat = now >= next_beat_ && session_->connected();
     const auto health = verdict(now);
-    const auto why = !maintenance_.empty() ? maintenance_ : health.why;
+    const auto why = !gate_.maintenance().empty() ? gate_.maintenance() : health.why;
     const auto name = state_name();
     if (name + why != last_state_) {
         last_state_ = name + why;

@@ -185,6 +185,10 @@ class Story {
         cancel_ = id(name);
         ear_.publish("alpha/cmd/cancel", cancel_);
     }
+    void resume() {
+        resumes_ = true;
+        ear_.publish("alpha/cmd/resume", "");
+    }
     bool ended(const std::string& name) {
         const auto record = ear_.job(id(name));
         return record && terminal(record->state);
@@ -223,7 +227,8 @@ class Story {
     Ear ear_;
     test::PrivateAgent agent_;
     std::map<std::string, std::string> submits_;
-    std::string cancel_;
+    std::string cancel_;  ///< the job to be canceled, also in the next life
+    bool resumes_ = false;
     std::set<std::string> ran_at_death_;
     Journal journal_;
     std::vector<std::string> died_at_;
@@ -255,6 +260,11 @@ void Story::play_day() {
     wait_for("out", [&] { return ended("out"); });
     let("go");
     wait_for("the queue's end", [&] { return ended("long") && ended("fails") && ended("again") && ear_.says("submit_status", "ready"); });
+    submit("person", run("exit 46"));
+    wait_for("person", [&] { return ended("person"); });
+    if (ear_.job(id("person"))->exit == 46) wait_for("maintenance", [&] { return ear_.says("state", "maintenance"); });
+    resume();
+    wait_for("the resume", [&] { return ear_.says("state", "\"ready\"") && !ear_.says("submit_status", "rejected"); });
     submit("stopped", until("stop"), retry());
     wait_for("stopped to run", [&] { return runs_or_ended("stopped"); });
     stop();
@@ -335,6 +345,7 @@ void Story::revive() {
     if (republishes())
         for (const auto& [each, payload] : submits_)
             if (!ear_.job(each)) ear_.publish("alpha/submit", payload);
+    if (resumes_) ear_.publish("alpha/cmd/resume", "");
     if (!cancel_.empty()) ear_.publish("alpha/cmd/cancel", cancel_);
 }
 
@@ -518,7 +529,7 @@ TEST_CASE("whatever the agent dies at, its next life holds what was promised") {
     stories.tell_of_all({"submit: decided, not acknowledged", "journal: entry not written", "journal: entry written", "journal: entry synced",
                          "folder: prepared in part", "folder: renamed", "start: folder made", "start: journalled", "phase: not spawned",
                          "phase: spawned", "phase: ended", "end: not journalled", "end: journalled", "retained: published", "output: acknowledged",
-                         "command: not obeyed", "command: obeyed, not answered", "job: signalled", "stop: not said", "stop: said"});
+                         "command: not obeyed", "command: obeyed, not answered", "job: signalled", "gate: closed", "gate: opened", "stop: not said", "stop: said"});
     stories.report();
 }
 
