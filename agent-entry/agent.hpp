@@ -27,6 +27,7 @@
 namespace sutfleet::agent {
 
 inline constexpr std::size_t k_trailing_limit = 100;
+inline constexpr std::size_t k_replies_limit = 1000;
 
 struct Folders {
     std::string conf;   ///< with `.current/agent.json` in it
@@ -113,6 +114,8 @@ class Agent {
     void answer(const mqtt::Message& request, std::string_view verb, const Result<std::string>& outcome);
     Result<std::string> obey(std::string_view verb, const std::string& argument, SteadyTime now);
     void answer_requester(const JobBook::Answer& said);
+    void reply(mqtt::Publication publication);
+    void send_replies();
     void answer_submits(SteadyTime now);
     void show_current();
     void publish_jobs();
@@ -152,6 +155,7 @@ class Agent {
         OutputFeed feed;
     };
     std::deque<Trailing> trailing_;
+    std::deque<mqtt::Publication> replies_;  ///< that wait for the broker
     std::vector<JobRecord> cleanups_;  ///< of lost jobs, before any other job
     Gate gate_;
     bool stopping_ = false;

@@ -77,6 +77,7 @@ void Agent::hear_broker(SteadyTime now) {
     }
     for (const auto& message : drained.messages) hear(message, now);
     answer_submits(now);
+    send_replies();
 }
 
 void Agent::hear(const mqtt::Message& message, SteadyTime now) {
@@ -93,15 +94,26 @@ void Agent::hear(const mqtt::Message& message, SteadyTime now) {
 }
 
 void Agent::answer(const mqtt::Message& request, std::string_view verb, const Result<std::string>& outcome) {
-    mqtt::Publication reply;
-    reply.topic = request.response_topic.empty() ? topics_.response(conf_.sut, verb) : request.response_topic;
-    reply.correlation_data = request.correlation_data;
-    reply.payload = dump({{"status", outcome ? "ok" : "error"},
-                          {"data", outcome ? ordered_json(*outcome) : ordered_json(nullptr)},
-                          {"error", outcome ? ordered_json(nullptr) : ordered_json(outcome.error().message)},
-                          {"transaction", transaction_of(request.payload)}});
-    if (const auto sent = session_->publish(reply); !sent)
-        sys::log(sys::Level::warn, "an answer was lost: " + sent.error().message);
+    mqtt::Publication message;
+    message.topic = request.response_topic.empty() ? topics_.response(conf_.sut, verb) : request.response_topic;
+    message.correlation_data = request.correlation_data;
+    message.payload = dump({{"status", outcome ? "ok" : "error"},
+                            {"data", outcome ? ordered_json(*outcome) : ordered_json(nullptr)},
+                            {"error", outcome ? ordered_json(nullptr) : ordered_json(outcome.error().message)},
+                            {"transaction", transaction_of(request.payload)}});
+    reply(std::move(message));
+}
+
+void Agent::reply(mqtt::Publication publication) {
+    replies_.push_back(std::move(publication));
+    if (replies_.size() <= k_replies_limit) return;
+    replies_.pop_front();
+    sys::log(sys::Level::warn, "an answer was lost: too many wait for the broker");
+}
+
+/// What waited in the session for a new life comes a moment before the connection counts as made: so do the answers.
+void Agent::send_replies() {
+    while (!replies_.empty() && session_->publish(replies_.front())) replies_.pop_front();
 }
 
 Result<std::string> Agent::obey(std::string_view verb, const std::string& argument, SteadyTime now) {
@@ -149,14 +161,13 @@ void Agent::answer_requester(const JobBook::Answer& said) {
     if (said.reply_to.topic.empty()) return;
     const bool taken = said.verdict != JobBook::Verdict::rejected;
     const auto record = said.id ? book_->find(*said.id) : std::nullopt;
-    mqtt::Publication reply;
-    reply.topic = said.reply_to.topic;
-    reply.correlation_data = said.reply_to.correlation_data;
-    reply.payload = dump({{"status", taken ? "ok" : "error"},
-                          {"data", record ? ordered_json::parse(encode_job_record(*record)) : ordered_json(nullptr)},
-                          {"error", taken ? ordered_json(nullptr) : ordered_json("rejected: " + said.why)}});
-    if (const auto sent = session_->publish(reply); !sent)
-        sys::log(sys::Level::warn, "an answer was lost: " + sent.error().message);
+    mqtt::Publication message;
+    message.topic = said.reply_to.topic;
+    message.correlation_data = said.reply_to.correlation_data;
+    message.payload = dump({{"status", taken ? "ok" : "error"},
+                            {"data", record ? ordered_json::parse(encode_job_record(*record)) : ordered_json(nullptr)},
+                            {"error", taken ? ordered_json(nullptr) : ordered_json("rejected: " + said.why)}});
+    reply(std::move(message));
 }
 
 void Agent::answer_submits(SteadyTime now) {

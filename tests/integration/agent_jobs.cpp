@@ -99,6 +99,16 @@ TEST_CASE("a cleanup that a stop or a second death cuts off is made up for at th
     CHECK(has(lab.get("job/cut"), "LOST"));
 }
 
+TEST_CASE("a command that waited for its agent is answered") {
+    Lab lab(AGENT_ENTRY);
+    lab.agent->signal(SIGKILL);
+    REQUIRE(eventually([&] { return lab.agent->ended().has_value(); }));
+    lab.publish("alpha/cmd/drain", "");
+    lab.agent->start();
+    CHECK(lab.says("res/drain", "takes no more jobs"));
+    CHECK(lab.says("state", "draining"));
+}
+
 TEST_CASE("maintenance and a drain last until resume, through the agent's deaths") {
     Lab lab(AGENT_ENTRY, quick_stop());
     lab.submit(R"j({"id":"broken","command":"echo up; while [ ! -e ../go ]; do sleep 0.05; done; exit 46"})j");
