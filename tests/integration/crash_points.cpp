@@ -52,6 +52,9 @@ class Ear {
         options.subscriptions = {{"alpha/#", 1, true}};
         session_ = mqtt::Session::open(std::move(options), wake_);
     }
+    ~Ear() { session_->close(5s); }
+    Ear(const Ear&) = delete;
+    Ear& operator=(const Ear&) = delete;
 
     void hear() {
         for (auto& message : session_->drain().messages) {
