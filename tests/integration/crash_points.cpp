@@ -505,8 +505,8 @@ class Collection {
         std::vector<std::jthread> threads;
         for (unsigned i = 0; i < 12; ++i) threads.emplace_back(work);
     }
-    /// @return how often the agent died
-    std::size_t tell(Deaths deaths) {
+    /// @return how often the agent died; 0 when the story could not be told
+    std::size_t tell(Deaths deaths) try {
         Story story(plot_, deaths);
         const auto complaints = story.tell();
         const std::scoped_lock lock(mutex_);
@@ -514,6 +514,10 @@ class Collection {
         for (const auto& name : story.died_at()) ++deaths_[name], where += " (" + name + ")";
         for (const auto& complaint : complaints) complaints_.push_back(where + ": " + complaint);
         return story.died_at().size();
+    } catch (const std::exception& error) {
+        const std::scoped_lock lock(mutex_);
+        complaints_.push_back(error.what());
+        return 0;
     }
 
     const Plot plot_;
