@@ -85,10 +85,12 @@ Agent::Agent(Folders folders, Deps deps, sys::Wake wake)
       feed_(log_),
       lifecycle_(conf_.rules.command.has_value(), conf_.rules.restart, sys::steady_now()),
       cleanups_(book_->unclean()),
+      gate_(folders_.state),
       since_(format_rfc3339(sys::wall_now())),
       broker_lost_(sys::steady_now()) {}
 
 Result<void> Agent::connect() {
+    book_->refuse_all(gate_.refusal());
     auto pump = Pump::open(wake_, STDOUT_FILENO);
     if (!pump) return fail(pump.error());
     pump_ = *std::move(pump);

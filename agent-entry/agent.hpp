@@ -11,6 +11,7 @@
 
 #include "conf/agent_conf.hpp"
 #include "core/topics.hpp"
+#include "gate.hpp"
 #include "heartbeat_writer.hpp"
 #include "job_book.hpp"
 #include "job_folders.hpp"
@@ -27,6 +28,7 @@
 namespace sutfleet::agent {
 
 inline constexpr std::size_t k_trailing_limit = 100;
+inline constexpr std::size_t k_replies_limit = 1000;
 
 struct Folders {
     std::string conf;   ///< with `.current/agent.json` in it
@@ -108,6 +110,7 @@ class Agent {
     void finish_job(const FinishJob& finish);
     void complete_job(const FinishJob& finish);
     void end_cleanup(JobRecord& record, const FinishJob& finish);
+    void maintain(const std::string& why);
     void journal_current();
 
     // bus.cpp
@@ -118,6 +121,8 @@ class Agent {
     Result<std::string> prune(const std::string& argument);
     Result<std::string> obey(std::string_view verb, const std::string& argument, SteadyTime now);
     void answer_requester(const JobBook::Answer& said);
+    void reply(mqtt::Publication publication);
+    void send_replies();
     void answer_submits(SteadyTime now);
     void show_current();
     void publish_jobs(SteadyTime now);
@@ -158,9 +163,9 @@ class Agent {
         OutputFeed feed;
     };
     std::deque<Trailing> trailing_;
+    std::deque<mqtt::Publication> replies_;  ///< that wait for the broker
     std::vector<JobRecord> cleanups_;  ///< of lost jobs, before any other job
-    bool draining_ = false;
-    std::string maintenance_;  ///< why; empty: not in maintenance
+    Gate gate_;
     bool stopping_ = false;
     bool job_loss_reported_ = false;
     bool folder_prepared_ = false;

@@ -84,6 +84,7 @@ void Agent::hear_broker(SteadyTime now) {
     for (const auto& message : drained.messages) hear(message, now);
     settle_repeats(drained.messages, now);
     answer_submits(now);
+    send_replies();
 }
 
 /// A text that may be a repeat waits until the broker has said how long it has run.
@@ -116,15 +117,26 @@ void Agent::hear(const mqtt::Message& message, SteadyTime now) {
 }
 
 void Agent::answer(const mqtt::Message& request, std::string_view verb, const Result<std::string>& outcome) {
-    mqtt::Publication reply;
-    reply.topic = request.response_topic.empty() ? topics_.response(conf_.sut, verb) : request.response_topic;
-    reply.correlation_data = request.correlation_data;
-    reply.payload = dump({{"status", outcome ? "ok" : "error"},
-                          {"data", outcome ? ordered_json(*outcome) : ordered_json(nullptr)},
-                          {"error", outcome ? ordered_json(nullptr) : ordered_json(outcome.error().message)},
-                          {"transaction", transaction_of(request.payload)}});
-    if (const auto sent = session_->publish(reply); !sent)
-        sys::log(sys::Level::warn, "an answer was lost: " + sent.error().message);
+    mqtt::Publication message;
+    message.topic = request.response_topic.empty() ? topics_.response(conf_.sut, verb) : request.response_topic;
+    message.correlation_data = request.correlation_data;
+    message.payload = dump({{"status", outcome ? "ok" : "error"},
+                            {"data", outcome ? ordered_json(*outcome) : ordered_json(nullptr)},
+                            {"error", outcome ? ordered_json(nullptr) : ordered_json(outcome.error().message)},
+                            {"transaction", transaction_of(request.payload)}});
+    reply(std::move(message));
+}
+
+void Agent::reply(mqtt::Publication publication) {
+    replies_.push_back(std::move(publication));
+    if (replies_.size() <= k_replies_limit) return;
+    replies_.pop_front();
+    sys::log(sys::Level::warn, "an answer was lost: too many wait for the broker");
+}
+
+/// What waited in the session for a new life comes a moment before the connection counts as made: so do the answers.
+void Agent::send_replies() {
+    while (!replies_.empty() && session_->publish(replies_.front())) replies_.pop_front();
 }
 
 Result<std::string> Agent::obey(std::string_view verb, const std::string& argument, SteadyTime now) {
@@ -155,14 +167,13 @@ Result<std::string> Agent::obey(std::string_view verb, const std::string& argume
         return "restarting the command";
     }
     if (verb == "drain") {
-        draining_ = true;
-        book_->refuse_all("draining");
+        gate_.drain();
+        book_->refuse_all(gate_.refusal());
         return "takes no more jobs until resume";
     }
     if (verb == "resume") {
-        draining_ = false;
-        maintenance_.clear();
-        book_->refuse_all("");
+        gate_.resume();
+        book_->refuse_all(gate_.refusal());
         return "takes jobs";
     }
     if (verb == "prune") return prune(argument);
@@ -194,14 +205,13 @@ void Agent::answer_requester(const JobBook::Answer& said) {
     if (said.reply_to.topic.empty()) return;
     const bool taken = said.verdict != JobBook::Verdict::rejected;
     const auto record = said.id ? book_->find(*said.id) : std::nullopt;
-    mqtt::Publication reply;
-    reply.topic = said.reply_to.topic;
-    reply.correlation_data = said.reply_to.correlation_data;
-    reply.payload = dump({{"status", taken ? "ok" : "error"},
-                          {"data", record ? ordered_json::parse(encode_job_record(*record)) : ordered_json(nullptr)},
-                          {"error", taken ? ordered_json(nullptr) : ordered_json("rejected: " + said.why)}});
-    if (const auto sent = session_->publish(reply); !sent)
-        sys::log(sys::Level::warn, "an answer was lost: " + sent.error().message);
+    mqtt::Publication message;
+    message.topic = said.reply_to.topic;
+    message.correlation_data = said.reply_to.correlation_data;
+    message.payload = dump({{"status", taken ? "ok" : "error"},
+                            {"data", record ? ordered_json::parse(encode_job_record(*record)) : ordered_json(nullptr)},
+                            {"error", taken ? ordered_json(nullptr) : ordered_json("rejected: " + said.why)}});
+    reply(std::move(message));
 }
 
 void Agent::answer_submits(SteadyTime now) {
@@ -259,8 +269,8 @@ void Agent::feed_output(SteadyTime now) {
 
 std::string Agent::state_name() const {
     if (stopping_) return "offline";
-    if (!maintenance_.empty()) return "maintenance";
-    if (draining_) return "draining";
+    if (!gate_.maintenance().empty()) return "maintenance";
+    if (gate_.draining()) return "draining";
     return current_ ? "busy" : "ready";
 }
 
@@ -269,8 +279,7 @@ std::string Agent::submit_status(SteadyTime now) const {
     if (!rejection_.empty() && now < rejection_until_) return rejection_;
     if (current_ && !current_->only_cleanup)
         return "busy: " + current_->record.id.str() + ", " + std::to_string(book_->queued_count()) + " queued";
-    if (!maintenance_.empty()) return "rejected: maintenance: " + maintenance_;
-    if (draining_) return "rejected: draining";
+    if (const auto why = gate_.refusal(); !why.empty()) return "rejected: " + why;
     return "ready: publish a command to " + topics_.of(conf_.sut, k_submit);
 }
 
@@ -285,7 +294,7 @@ HealthVerdict Agent::verdict(SteadyTime now) const {
 void Agent::publish_state(SteadyTime now) {
     const bool beat = now >= next_beat_ && session_->connected();
     const auto health = verdict(now);
-    const auto why = !maintenance_.empty() ? maintenance_ : health.why;
+    const auto why = !gate_.maintenance().empty() ? gate_.maintenance() : health.why;
     const auto name = state_name();
     if (name + why != last_state_) {
         last_state_ = name + why;

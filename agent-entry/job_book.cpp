@@ -65,7 +65,7 @@ Result<std::unique_ptr<JobBook>> JobBook::open(const std::string& state_folder, 
 }
 
 Result<void> JobBook::load(WallTime now) {
-    auto journal = JobJournal::open(folder_ + "/journal", [this](std::uint64_t offset, const JournalEntry& entry) {
+    auto journal = JobJournal::open(folder_ + ".journal", [this](std::uint64_t offset, const JournalEntry& entry) {
         replay(offset, entry);
     });
     if (!journal) return fail(journal.error());

@@ -1,5 +1,5 @@
 #pragma once
-// The agent's jobs: the journal `<state>/jobs/journal` is the truth, and of it are in memory the jobs that wait or
+// The agent's jobs: the journal `<state>/jobs.journal` is the truth, and of it are in memory the jobs that wait or
 // run, the newest that ended, and an index of all ids that are remembered. A job is in the journal, synced, before
 // `accept` returns; its folder `<state>/jobs/<id>/` is made when it starts. Threads: `accept` runs on the MQTT
 // library's thread, all else on the main thread; one lock covers both.

@@ -51,7 +51,7 @@ if (engine) {
 
 /** The newest record of each job, from the agent's own journal. */
 function journalOf(sut) {
-  const text = docker('exec', container(sut), 'cat', '/var/lib/sutfleet/jobs/journal');
+  const text = docker('exec', container(sut), 'cat', '/var/lib/sutfleet/jobs.journal');
   const records = new Map();
   for (const line of text.split('\n')) {
     if (!line.startsWith('{"id":"')) continue; // the line before it: digest and sizes

@@ -104,6 +104,42 @@ TEST_CASE("a cleanup that a stop or a second death cuts off is made up for at th
     CHECK(has(lab.get("job/cut"), "LOST"));
 }
 
+TEST_CASE("a command that waited for its agent is answered") {
+    Lab lab(AGENT_ENTRY);
+    lab.agent->signal(SIGKILL);
+    REQUIRE(eventually([&] { return lab.agent->ended().has_value(); }));
+    lab.publish("alpha/cmd/drain", "");
+    lab.agent->start();
+    CHECK(lab.says("res/drain", "takes no more jobs"));
+    CHECK(lab.says("state", "draining"));
+}
+
+TEST_CASE("maintenance and a drain last until resume, through the agent's deaths") {
+    Lab lab(AGENT_ENTRY, quick_stop());
+    lab.submit(R"j({"id":"broken","command":"echo up; while [ ! -e ../go ]; do sleep 0.05; done; exit 46"})j");
+    REQUIRE(lab.says("output", "up"));
+    lab.submit(R"j({"id":"next","command":"true"})j");
+    REQUIRE(lab.says("job/next", "QUEUED"));
+    std::ofstream(lab.agent->folder() + "/state/jobs/go") << "go";
+    REQUIRE(lab.says("state", "needs a person"));
+    const auto comes_back = [&](const char* state) {
+        const auto before = lab.get("state");
+        lab.restart_agent(SIGKILL);
+        return eventually([&] { return lab.get("state") != before; }) && lab.says("state", state);
+    };
+    CHECK(comes_back("needs a person"));
+    CHECK(has(lab.ask(R"j({"id":"refused","command":"true"})j"), "rejected: maintenance: job broken ended with 46"));
+    CHECK(has(lab.get("job/next"), "QUEUED"));
+    lab.publish("alpha/cmd/resume", "");
+    CHECK(lab.says("job/next", "SUCCEEDED"));
+    lab.publish("alpha/cmd/drain", "");
+    REQUIRE(lab.says("state", "draining"));
+    CHECK(comes_back("draining"));
+    lab.publish("alpha/cmd/resume", "");
+    REQUIRE(lab.says("state", "ready"));
+    CHECK(comes_back("ready"));
+}
+
 TEST_CASE("a job that waits for its next attempt is canceled while the last one is cleaned up after") {
     AgentRules rules = quick_stop();
     rules.phases["cleanup"] = Command{{"/bin/sh", "-c", "echo cleans; while [ ! -e ../go ]; do sleep 0.05; done"}};
