@@ -55,7 +55,7 @@ class Agent {
     Result<void> connect();
 
     /// What every process of the job inherits.
-    static std::string marker_of(const JobRecord& record) { return "SUTFLEET_JOB_ID=" + record.id.str(); }
+    [[nodiscard]] std::string marker_of(const JobRecord& record) const { return "SUTFLEET_ARTIFACTS=" + book_->folder(record.id) + "/artifacts"; }
     /// A child that runs or whose output is still being read.
     struct Running {
         pid_t pid = -1;
@@ -76,7 +76,6 @@ class Agent {
         bool only_cleanup = false;
         std::optional<FinishJob> finish{};  ///< set: its artifacts are being listed, and then it is over
         long memory_kills = 0;  ///< of the control group, when the phase started
-        [[nodiscard]] std::string marker() const { return marker_of(record); }
     };
 
     // agent.cpp: the loop

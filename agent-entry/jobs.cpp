@@ -98,7 +98,7 @@ void Agent::apply(const std::vector<JobEffect>& effects, SteadyTime now) {
 /// All that the job started, also what left its process group.
 void Agent::signal_job(int signal) {
     if (current_->child) sys::signal_group(current_->child->pid, signal);
-    for (const auto pid : sys::processes_with(current_->marker())) ::kill(pid, signal);
+    for (const auto pid : sys::processes_with(marker_of(current_->record))) ::kill(pid, signal);
     sys::crash_point("job: signalled");
 }
 
@@ -136,7 +136,7 @@ void Agent::phase_ended(int code, SteadyTime now) {
 void Agent::finish_job(const FinishJob& finish) {
     auto& record = current_->record;
     record.phase.clear();
-    if (const auto killed = sys::kill_all_with(current_->marker()); killed > 0)
+    if (const auto killed = sys::kill_all_with(marker_of(current_->record)); killed > 0)
         sys::log(sys::Level::info, "job=" + record.id.str() + " left " + std::to_string(killed) + " processes behind: killed");
     const bool last = !current_->only_cleanup && !tries_again(current_->retries, finish, record.attempt);
     const bool any = !current_->artifacts.empty() || job_folders_->has_artifacts(record.id);

@@ -22,8 +22,9 @@ namespace {
 
 bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
-bool gone(const std::string& id) {
-    return eventually([&] { return sys::processes_with("SUTFLEET_JOB_ID=" + id).empty(); });
+bool gone(const Lab& lab, const std::string& id) {
+    const auto marker = "SUTFLEET_ARTIFACTS=" + lab.agent->folder() + "/state/jobs/" + id + "/artifacts";
+    return eventually([&] { return sys::processes_with(marker).empty(); });
 }
 
 AgentRules quick_stop() {
@@ -37,14 +38,14 @@ AgentRules quick_stop() {
 TEST_CASE("nothing of a job survives it, wherever it went") {
     Lab lab(AGENT_ENTRY, quick_stop());
     CHECK(has(lab.run("daemon", R"j({"id":"daemon","command":"(setsid sh -c 'sleep 1000' >/dev/null 2>&1 &); echo left"})j"), "SUCCEEDED"));
-    CHECK(gone("daemon"));
+    CHECK(gone(lab, "daemon"));
     lab.submit(R"j({"id":"stubborn","command":"(setsid sh -c 'trap \"\" TERM; while :; do sleep 0.1; done' >/dev/null 2>&1 &) ; trap '' TERM; echo up; while :; do sleep 0.1; done"})j");
     REQUIRE(lab.says("output", "up"));
     lab.publish("alpha/cmd/cancel", "stubborn");
     CHECK(lab.says("job/stubborn", "CANCELED"));
-    CHECK(gone("stubborn"));
+    CHECK(gone(lab, "stubborn"));
     CHECK(has(lab.run("late", R"j({"id":"late","timeout":"300ms","command":"setsid sleep 1000"})j"), "TIMED_OUT"));
-    CHECK(gone("late"));
+    CHECK(gone(lab, "late"));
 }
 
 TEST_CASE("a job that its agent's death cuts off is LOST, and nothing of it runs on") {
@@ -56,7 +57,7 @@ TEST_CASE("a job that its agent's death cuts off is LOST, and nothing of it runs
     lab.restart_agent(SIGKILL);
     CHECK(lab.says("job/cut", "LOST"));
     CHECK(lab.says("job/next", "SUCCEEDED"));
-    CHECK(gone("cut"));
+    CHECK(gone(lab, "cut"));
 }
 
 TEST_CASE("a failed attempt is followed by another one, and only the last is final") {
