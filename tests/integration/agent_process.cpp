@@ -93,6 +93,61 @@ TEST_CASE("orphans are reaped") {
     CHECK(eventually([&] { return children_of(agent.pid()) == std::pair{1, 0}; }));
 }
 
+TEST_CASE("ten thousand orphans are reaped while they come, and no zombie is left a second later") {
+    PrivateAgent agent(AGENT_ENTRY, k_nowhere,
+                       shell_rules("i=0; while [ $i -lt 10000 ]; do (: &); i=$((i+1)); done; echo forked; exec sleep 1000"));
+    REQUIRE(eventually([&] { return has(agent.log(), "forked\n"); }, 120s));
+    CHECK(eventually([&] { return children_of(agent.pid()) == std::pair{1, 0}; }, 5s));
+}
+
+TEST_CASE("each stop signal stops it") {
+    for (const int signal : {SIGTERM, SIGINT, SIGQUIT}) {
+        PrivateAgent agent(AGENT_ENTRY, k_nowhere, shell_rules("trap 'exit 7' TERM; echo up; while :; do sleep 0.05; done"));
+        REQUIRE(logged(agent, "up\n"));
+        agent.signal(signal);
+        CHECK(end_of(agent) == 7);
+    }
+}
+
+TEST_CASE("a subprocess that is stopped gets to end by itself") {
+    PrivateAgent agent(AGENT_ENTRY, k_nowhere, shell_rules("trap 'echo last words; exit 7' TERM; echo up; kill -STOP $$; while :; do sleep 0.05; done"));
+    REQUIRE(logged(agent, "up\n"));
+    const auto child = [&] {
+        for (const auto& entry : std::filesystem::directory_iterator("/proc"))
+            if (const auto stat = stat_of(entry.path().filename().string()); stat.size() > 1 && stat[1] == std::to_string(agent.pid())) return stat[0];
+        return std::string();
+    };
+    REQUIRE(eventually([&] { return child() == "T"; }));
+    agent.signal(SIGTERM);
+    CHECK(end_of(agent) == 7);
+    CHECK(agent.log().ends_with("last words\n"));
+}
+
+TEST_CASE("a job that is stopped is ended by a cancel with TERM") {
+    Lab lab(AGENT_ENTRY);
+    lab.submit(R"({"id":"j","command":"trap 'echo last words; exit 7' TERM; kill -STOP $$; while :; do sleep 0.05; done"})");
+    REQUIRE(lab.says("job/j", "RUNNING"));
+    REQUIRE(lab.says("job/j", "\"phase\":\"test\""));
+    lab.publish("alpha/cmd/cancel", "j");
+    CHECK(lab.says("job/j", "CANCELED"));
+}
+
+TEST_CASE("daemons of the subprocess hold up neither its restart nor a stop") {
+    const test::TempFolder folder;
+    auto rules = shell_rules("(setsid sh -c 'trap \"\" TERM HUP; echo $$ >" + folder.path() + "/daemon; while :; do sleep 0.1; done' &); trap 'exit 7' TERM; echo up; while :; do sleep 0.05; done");
+    Lab lab(AGENT_ENTRY, rules);
+    REQUIRE(logged(*lab.agent, "up\n"));
+    lab.publish("alpha/cmd/restart", "");
+    REQUIRE(logged(*lab.agent, "up\nup\n"));
+    lab.agent->signal(SIGTERM);
+    CHECK(end_of(*lab.agent) == 7);
+    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {  // in a container they end with PID 1
+        std::ifstream file(entry.path() / "cmdline");
+        const std::string line((std::istreambuf_iterator<char>(file)), {});
+        if (has(line, folder.path() + "/daemon") && has(line, "trap")) ::kill(static_cast<pid_t>(std::stol(entry.path().filename().string())), SIGKILL);
+    }
+}
+
 TEST_CASE("a subprocess that closes its output early costs nothing, and its end is seen") {
     const test::TempFolder folder;
     const auto mark = folder.path() + "/go";
