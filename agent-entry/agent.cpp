@@ -26,7 +26,7 @@ constexpr std::size_t k_conf_limit = 1024 * 1024;
 constexpr std::uint64_t k_log_bytes = 10 * 1024 * 1024;
 constexpr unsigned k_log_keep = 5;
 constexpr auto k_session_life = std::chrono::hours{24 * 7};
-constexpr auto k_longest_wait = 1s;
+constexpr int k_reaped_at_once = 1000;
 constexpr auto k_conf_look = 5s;
 
 std::string current_file(const Folders& folders, std::string_view name) {
@@ -38,6 +38,9 @@ Result<AgentConf> read_conf(const Folders& folders) {
     if (!text) return fail(text.error());
     return decode_agent_conf(*text);
 }
+
+/// So often that the heartbeat, which is as old as the last turn, stays far from max_age.
+std::chrono::milliseconds longest_turn(const HealthRules& rules) { return std::min<std::chrono::milliseconds>(1s, rules.max_age / 4); }
 
 std::string random_hex() {
     std::random_device random;
@@ -83,6 +86,7 @@ Agent::Agent(Folders folders, Deps deps, sys::Wake wake)
       book_(std::move(deps.book)),
       log_(std::move(deps.log)),
       feed_(log_),
+      output_watch_(log_, wake_),
       lifecycle_(conf_.rules.command.has_value(), conf_.rules.restart, sys::steady_now()),
       cleanups_(book_->unclean()),
       gate_(folders_.state),
@@ -98,6 +102,7 @@ Result<void> Agent::connect() {
     heartbeat_ = std::make_unique<HeartbeatWriter>(
         folders_.run + "/" + std::string(agent_files::k_heartbeat), [raw = pump_.get()] { return raw->last_tick_ns(); },
         conf_.rules.health);
+    set_health_rules();
     std::set<JobId> live;
     for (const auto& jobs : {cleanups_, book_->queued()})
         for (const auto& record : jobs) live.insert(record.id);
@@ -142,7 +147,7 @@ int Agent::run() {
 }
 
 void Agent::wait() {
-    auto until = sys::steady_now() + k_longest_wait;
+    auto until = sys::steady_now() + longest_turn(conf_.rules.health);
     const auto sooner = [&](std::optional<SteadyTime> due) {
         if (due) until = std::min(until, *due);
     };
@@ -202,7 +207,12 @@ void Agent::hear_signals(SteadyTime now) {
 }
 
 void Agent::reap() {
-    while (const auto ended = sys::reap_one()) ended_[ended->pid] = ended->exit_code;
+    for (int i = 0; i < k_reaped_at_once; ++i) {
+        const auto ended = sys::reap_one();
+        if (!ended) return;
+        ended_[ended->pid] = ended->exit_code;
+    }
+    wake_.notify();  // a fork bomb must not keep us here
 }
 
 void Agent::settle_children(SteadyTime now) {
@@ -239,7 +249,7 @@ void Agent::reload(SteadyTime now) {
     const bool command_changed =
         old.command != fresh.command || old.restart != fresh.restart || old.env != fresh.env;
     conf_ = *std::move(conf);
-    heartbeat_->set_rules(conf_.rules.health);
+    set_health_rules();
     job_folders_->set_rules(conf_.rules.jobs);
     pump_->set_secrets(read_secrets(folders_.secrets));
     sys::log(sys::Level::info, "the conf was reloaded");
@@ -252,7 +262,7 @@ void Agent::begin_stop(SteadyTime now) {
     lifecycle_.stop();
     command_restarts_ = false;
     if (command_ && !command_->code) {
-        sys::signal_group(command_->pid, SIGTERM);
+        end_group(command_->pid);
         command_kill_at_ = now + conf_.rules.timeouts.stop;
     }
     if (current_) current_->finish ? complete_job(*current_->finish) : apply(current_->run.abandon(now), now);
@@ -260,8 +270,27 @@ void Agent::begin_stop(SteadyTime now) {
 
 bool Agent::stopped() const { return stopping_ && !command_ && !current_; }
 
+/// Also one that is stopped: it ends by KILL only, unless it is woken.
+void Agent::end_group(pid_t group) {
+    sys::signal_group(group, SIGTERM);
+    sys::signal_group(group, SIGCONT);
+}
+
+void Agent::set_health_rules() {
+    heartbeat_->set_rules(conf_.rules.health);
+    pump_->set_turn(longest_turn(conf_.rules.health));
+    output_watch_.set_rules(conf_.rules.health);
+}
+
 void Agent::report_health(SteadyTime now) {
-    heartbeat_->set_verdict(verdict(now));
+    output_watch_.look();
+    silence_.look(static_cast<std::int64_t>(log_->end()), now);
+    pump_stands_.look(pump_->last_tick_ns(), now);
+    auto fresh = verdict(now);
+    heartbeat_->set_verdict(fresh);
+    if (fresh == last_verdict_) return;
+    last_verdict_ = std::move(fresh);
+    next_beat_ = now;  // who watches `agent` need not wait for it
 }
 
 int Agent::close() {

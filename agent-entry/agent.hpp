@@ -20,7 +20,9 @@
 #include "mqtt/board.hpp"
 #include "mqtt/session.hpp"
 #include "output_feed.hpp"
+#include "output_watch.hpp"
 #include "pump.hpp"
+#include "standstill.hpp"
 #include "sys/dir_watch.hpp"
 #include "sys/process.hpp"
 #include "sys/signals.hpp"
@@ -88,6 +90,8 @@ class Agent {
     void begin_stop(SteadyTime now);
     [[nodiscard]] bool stopped() const;
     void report_health(SteadyTime now);
+    void set_health_rules();
+    void end_group(pid_t group);
     int close();
 
     // subprocess.cpp
@@ -130,6 +134,7 @@ class Agent {
     [[nodiscard]] std::string submit_status(SteadyTime now) const;
     [[nodiscard]] std::string state_name() const;
     [[nodiscard]] HealthVerdict verdict(SteadyTime now) const;
+    [[nodiscard]] HealthVerdict own_verdict(SteadyTime now) const;
     OutputFeed::Publish publisher(const std::string& stream, const std::string& job);
 
     const Folders folders_;
@@ -143,6 +148,10 @@ class Agent {
     std::unique_ptr<JobFolders> job_folders_;
     std::shared_ptr<LogFile> log_;
     OutputFeed feed_;
+    OutputWatch output_watch_;
+    Standstill silence_;       ///< of the subprocess
+    Standstill pump_stands_;
+    HealthVerdict last_verdict_;
     std::optional<SteadyTime> feed_due_;  ///< when a feed has something to send, as far as time decides it
     std::unique_ptr<Pump> pump_;
     std::unique_ptr<HeartbeatWriter> heartbeat_;

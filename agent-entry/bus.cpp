@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "agent.hpp"
+#include "core/duration.hpp"
 #include "core/json_guard.hpp"
 #include "sys/clock.hpp"
 #include "sys/crash_point.hpp"
@@ -283,9 +284,25 @@ std::string Agent::submit_status(SteadyTime now) const {
     return "ready: publish a command to " + topics_.of(conf_.sut, k_submit);
 }
 
-HealthVerdict Agent::verdict(SteadyTime now) const {
+/// What needs no broker.
+HealthVerdict Agent::own_verdict(SteadyTime now) const {
+    const auto& rules = conf_.rules.health;
     if (const auto trouble = pump_->trouble(); !trouble.empty()) return {Health::unhealthy, trouble};
-    auto life = lifecycle_.verdict(now);
+    if (pump_stands_.length() > rules.max_age)
+        return {Health::unhealthy, "the output pump has not moved for more than " + format_duration(rules.max_age)};
+    const auto life = lifecycle_.verdict(now), said = output_watch_.verdict();
+    if (life.health == Health::unhealthy) return life;
+    if (said.health == Health::unhealthy) return said;
+    if (rules.silence && lifecycle_.state() == Lifecycle::State::running && silence_.length() > *rules.silence)
+        return {Health::unhealthy, "silence: no output of the command for more than " + format_duration(*rules.silence)};
+    if (!life.why.empty()) return life;
+    if (said.health != Health::ok) return said;
+    if (pump_->stdout_stuck()) return {Health::degraded, "nobody reads the container's stdout: what it has to get waits in the log"};
+    return life;
+}
+
+HealthVerdict Agent::verdict(SteadyTime now) const {
+    auto life = own_verdict(now);
     if (life.health == Health::unhealthy || session_->connected()) return life;
     const auto away = "broker away: " + session_->last_error();
     return {Health::degraded, life.why.empty() ? away : life.why + "; " + away};

@@ -3,6 +3,7 @@
 #include "sys/clock.hpp"
 #include "sys/file.hpp"
 #include "sys/log.hpp"
+#include "sys/thread_name.hpp"
 
 namespace sutfleet::agent {
 
@@ -37,6 +38,7 @@ Heartbeat HeartbeatWriter::snapshot() const {
 }
 
 void HeartbeatWriter::run(const std::stop_token& stop) {
+    sys::name_thread("heartbeat");
     bool reported = false;
     std::unique_lock lock(mutex_);
     while (!stop.stop_requested()) {

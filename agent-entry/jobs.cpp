@@ -98,7 +98,10 @@ void Agent::apply(const std::vector<JobEffect>& effects, SteadyTime now) {
 /// All that the job started, also what left its process group.
 void Agent::signal_job(int signal) {
     if (current_->child) sys::signal_group(current_->child->pid, signal);
-    for (const auto pid : sys::processes_with(marker_of(current_->record))) ::kill(pid, signal);
+    for (const auto pid : sys::processes_with(marker_of(current_->record))) {
+        ::kill(pid, signal);
+        ::kill(pid, SIGCONT);  // a stopped one hears nothing
+    }
     sys::crash_point("job: signalled");
 }
 

@@ -9,11 +9,12 @@
 #include "sys/clock.hpp"
 #include "sys/file.hpp"
 #include "sys/log.hpp"
+#include "sys/thread_name.hpp"
 
 namespace sutfleet::agent {
 namespace {
 constexpr std::size_t k_read = 64 * 1024;
-constexpr int k_turn_ms = 1000;        ///< the longest time between two ticks
+constexpr auto k_last_words = std::chrono::seconds{2};  ///< for a slow reader of stdout, at the end
 constexpr int k_turns_in_a_row = 16;   ///< of one source, before the others get theirs
 }  // namespace
 
@@ -75,15 +76,35 @@ std::vector<std::shared_ptr<Pump::Source>> Pump::sources() const {
     return sources_;
 }
 
+bool Pump::wait(const std::vector<std::shared_ptr<Source>>& now) {
+    // A reader of stdout that is slow slows the children, one that is stuck does not.
+    const bool read_on = !out_.behind() || out_.stuck();
+    std::vector<pollfd> set{{wake_.fd(), POLLIN, 0}};
+    if (out_.behind()) set.push_back({out_.fd(), POLLOUT, 0});
+    if (read_on)
+        for (const auto& source : now) set.push_back({source->fd.get(), POLLIN, 0});
+    ::poll(set.data(), set.size(), turn_ms_);
+    wake_.clear();
+    if (out_.behind()) out_.catch_up();
+    return read_on;
+}
+
+void Pump::close_out() {
+    const auto until = sys::steady_now() + k_last_words;
+    while (out_.behind() && !out_.stuck() && sys::steady_now() < until) {
+        pollfd one{out_.fd(), POLLOUT, 0};
+        ::poll(&one, 1, 100);
+        out_.catch_up();
+    }
+}
+
 void Pump::run(const std::stop_token& stop) {
+    sys::name_thread("pump");
     std::string buffer(k_read, '\0');
     while (!stop.stop_requested()) {
         tick_ns_ = sys::boot_ns();
         const auto now = sources();
-        std::vector<pollfd> set{{wake_.fd(), POLLIN, 0}};
-        for (const auto& source : now) set.push_back({source->fd.get(), POLLIN, 0});
-        ::poll(set.data(), set.size(), k_turn_ms);
-        wake_.clear();
+        if (!wait(now)) continue;
         for (const auto& source : now) {
             bool finishing = false;
             {
@@ -94,6 +115,7 @@ void Pump::run(const std::stop_token& stop) {
             if (!open || finishing) drop(*source);
         }
     }
+    close_out();
 }
 
 bool Pump::empty(Source& source, bool finishing, std::string& buffer) {
@@ -117,6 +139,7 @@ void Pump::take(Source& source, std::string_view bytes) {
 
 void Pump::write_out(const Source& source, std::string_view bytes) {
     if (bytes.empty()) return;
+    const auto offset = source.log->end();
     const auto written = source.log->append(bytes);
     owner_.notify();
     if (const std::scoped_lock lock(mutex_); !written && trouble_.empty()) {
@@ -126,8 +149,7 @@ void Pump::write_out(const Source& source, std::string_view bytes) {
         trouble_.clear();
         sys::log(sys::Level::info, "the log can be written again");
     }
-    // The container's stdout is the engine's: nothing can be done about a failure there.
-    [[maybe_unused]] const auto out = sys::write_all(out_, bytes);
+    out_.pass(source.log, offset, bytes);
 }
 
 void Pump::drop(Source& source) {
