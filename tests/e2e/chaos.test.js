@@ -74,13 +74,13 @@ function journalOf(sut) {
 
 /** What one would look at first. */
 async function tellAll(explorer) {
-  const tell = (...words) => { try { console.log(`$ docker ${words.join(' ')}\n${docker(...words)}`); } catch (error) { console.log(error.message); } };
+  const tell = (words) => { try { console.log(`$ docker ${words}\n${run('sh', '-c', `docker ${words} 2>&1`)}`); } catch (error) { console.log(error.message); } };
   console.log(trail.slice(-40).join('\n'));
-  tell('ps', '-a', '--format', '{{.Names}} {{.Status}}');
+  tell('ps -a');
   for (const [topic, text] of explorer.tree)
     if (/^fleet\/|\/(agent|state|submit_status|jobs)$/.test(topic)) console.log(`${topic} ${text}`);
-  for (const sut of suts) tell('logs', '--tail', '30', container(sut));
-  for (const role of ['supervisor', 'broker']) tell('logs', '--tail', '60', byRole(role));
+  for (const sut of suts) tell(`logs --tail 30 ${container(sut)}`);
+  for (const role of ['supervisor', 'broker']) tell(`logs --tail 60 ${byRole(role)}`);
 }
 
 test(`chaos with ${jobs} jobs in ${seconds} s, seed ${seed}`, async () => {
