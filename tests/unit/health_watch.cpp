@@ -13,6 +13,7 @@
 using namespace sutfleet;
 using namespace sutfleet::agent;
 using namespace std::chrono_literals;
+using namespace std::string_view_literals;
 
 namespace {
 
@@ -123,7 +124,7 @@ TEST_CASE("a very long line costs a window of memory, and is looked at to its en
 
 TEST_CASE("any bytes can be output") {
     auto lines = watch({"error.*code"});
-    CHECK(found(lines, std::string_view("\0\x1b[31merror\xff\xfe code\0 7\n", 24)));
+    CHECK(found(lines, "\0\x1b[31merror\xff\xfe code\0 7\n"sv));
     CHECK(lines.why() == "the output matches 'error.*code':   [31merror?? code  7");
     lines.restart();
     CHECK_FALSE(found(lines, "\n\n\r\n\xff\n"));
