@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-#include <limits>
+#include <random>
 
 #include "core/heartbeat.hpp"
 #include "core/one_line.hpp"
@@ -128,6 +128,27 @@ TEST_CASE("any bytes can be output") {
     CHECK(lines.why() == "the output matches 'error.*code':   [31merror?? code  7");
     lines.restart();
     CHECK_FALSE(found(lines, "\n\n\r\n\xff\n"));
+}
+
+TEST_CASE("by chunks it is as by whole lines, whatever they are") {
+    std::mt19937 random(7);
+    const auto any = [&](unsigned below) { return static_cast<unsigned>(random() % below); };
+    const std::vector<std::string> unhealthy{"ab+a$", "^ca"}, clear{"^b.*c", "cc"};
+    for (int round = 0; round < 3000; ++round) {
+        std::string text;
+        for (auto size = any(60); size > 0; --size) text += "aabbc\n\r"[any(7)];
+        text += '\n';
+        auto whole = watch(unhealthy, clear), chunks = watch(unhealthy, clear);
+        for (std::size_t at = 0, end = 0; at < text.size(); at = end + 1) {
+            end = text.find('\n', at);
+            whole.take(text.substr(at, end - at + 1));
+        }
+        for (std::size_t at = 0, size = 0; at < text.size(); at += size) {
+            size = 1 + any(9);
+            chunks.take(std::string_view(text).substr(at, size));
+        }
+        CHECK(chunks.why() == whole.why());
+    }
 }
 
 TEST_CASE("other patterns leave what was found by one that is still there") {
