@@ -69,6 +69,11 @@ std::uint64_t LogFile::lost() const {
     return lost_;
 }
 
+bool LogFile::goes_next(std::uint64_t offset) const {
+    const std::scoped_lock lock(mutex_);
+    return max_bytes_ != 0 && segments_.size() > keep_ && static_cast<std::int64_t>(offset) < segments_.front()->end;
+}
+
 LogFile::Piece LogFile::read(std::uint64_t offset, std::size_t limit) const {
     const std::scoped_lock lock(mutex_);
     const auto wanted = static_cast<std::int64_t>(offset);

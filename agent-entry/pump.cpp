@@ -14,7 +14,7 @@
 namespace sutfleet::agent {
 namespace {
 constexpr std::size_t k_read = 64 * 1024;
-constexpr auto k_last_words = std::chrono::seconds{2};  ///< for a slow reader of stdout, at the end
+constexpr auto k_last_words = std::chrono::seconds{5};  ///< for a slow reader of stdout, at the end
 constexpr int k_turns_in_a_row = 16;   ///< of one source, before the others get theirs
 }  // namespace
 
@@ -77,8 +77,7 @@ std::vector<std::shared_ptr<Pump::Source>> Pump::sources() const {
 }
 
 bool Pump::wait(const std::vector<std::shared_ptr<Source>>& now) {
-    // A reader of stdout that is slow slows the children, one that is stuck does not.
-    const bool read_on = !out_.behind() || out_.stuck();
+    const bool read_on = !out_.needs_time();
     std::vector<pollfd> set{{wake_.fd(), POLLIN, 0}};
     if (out_.behind()) set.push_back({out_.fd(), POLLOUT, 0});
     if (read_on)

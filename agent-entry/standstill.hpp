@@ -2,7 +2,6 @@
 // For how long something has stayed where it is. Pure. Only time in which we ourselves ran counts: an agent that was
 // paused, suspended or kept from the processor has seen nothing, and that is no standstill of anybody else.
 
-#include <algorithm>
 #include <chrono>
 #include <cstdint>
 
@@ -13,7 +12,7 @@ namespace sutfleet::agent {
 class Standstill {
   public:
     using Duration = SteadyTime::duration;
-    static constexpr std::chrono::seconds k_longest_step{2};  ///< between two looks; a longer gap counts as this
+    static constexpr std::chrono::seconds k_longest_step{2};  ///< between two looks; a longer gap does not count
 
     /// It begins anew now.
     void restart(SteadyTime now) {
@@ -21,8 +20,11 @@ class Standstill {
         for_ = {};
     }
     void look(std::int64_t position, SteadyTime now) {
-        const auto step = std::clamp<Duration>(now - looked_, {}, k_longest_step);
-        for_ = position == position_ ? for_ + step : Duration{};
+        const auto step = now - looked_;
+        if (position != position_)
+            for_ = {};
+        else if (step > Duration{} && step <= k_longest_step)
+            for_ += step;
         position_ = position;
         looked_ = now;
     }

@@ -88,6 +88,10 @@ void StdoutSink::catch_up() {
     look_at_reader();
 }
 
+bool StdoutSink::needs_time() const {
+    return !stuck_ && std::ranges::any_of(owed_, [](const Owed& owed) { return owed.log->goes_next(owed.from); });
+}
+
 void StdoutSink::look_at_reader() {
     const bool stuck = behind() && sys::steady_now() - moved_ >= k_patience;
     if (stuck == stuck_) return;

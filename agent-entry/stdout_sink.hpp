@@ -1,7 +1,7 @@
 #pragma once
-// The container's stdout. All that is passed is written, in order; a slow reader is waited for. One that takes nothing for
-// k_patience is not: the children run on, and stdout goes on from the log files, which hold what it still has to get, when
-// it is read again. What is rotated away until then is counted. The pump's thread, but for the atomics.
+// The container's stdout. All that is passed is written; a slow reader is waited for. One that takes nothing for k_patience is
+// not: the children run on, and stdout goes on from the log files, which hold what it still has to get, when it is read again.
+// What is rotated away until then is counted. The pump's thread, but for stuck().
 
 #include <atomic>
 #include <cstdint>
@@ -30,6 +30,8 @@ class StdoutSink {
     [[nodiscard]] bool behind() const { return !owed_.empty(); }
     /// It is behind, and the reader has taken nothing for k_patience. Any thread.
     [[nodiscard]] bool stuck() const { return stuck_; }
+    /// The reader moves, and more output now would take away what it still has to get.
+    [[nodiscard]] bool needs_time() const;
     [[nodiscard]] int fd() const { return fd_; }
 
   private:

@@ -174,7 +174,7 @@ TEST_CASE("health: silence is unhealthy where the conf says so, until there is o
 
 TEST_CASE("health: an agent that was paused takes that time for no silence") {
     auto rules = quick(shell_rules("while :; do echo x; sleep 0.2; done"), 60s);
-    rules.health.silence = 4s;
+    rules.health.silence = 2s;
     Lab lab(AGENT_ENTRY, rules);
     REQUIRE(ok_everywhere(lab));
     for (int i = 0; i < 2; ++i) {
@@ -186,6 +186,19 @@ TEST_CASE("health: an agent that was paused takes that time for no silence") {
         CHECK(eventually([&] { return lab.all("agent").size() > before + 5; }));
     }
     for (const auto& said : lab.all("agent")) CHECK_FALSE(has(said, "unhealthy"));
+}
+
+TEST_CASE("health: after a pause the probe is right again at once, not at the next heartbeat") {
+    auto rules = quick(shell_rules("exec sleep 1000"), 4s);
+    rules.health.heartbeat = 2s;
+    PrivateAgent agent(AGENT_ENTRY, k_nowhere, rules);
+    REQUIRE(probe_says(agent, 0, ""));
+    for (int i = 0; i < 3; ++i) {
+        agent.signal(SIGSTOP);
+        REQUIRE(probe_says(agent, 1, "no heartbeat for "));
+        agent.signal(SIGCONT);
+        CHECK(eventually([&] { return probe(agent).code == 0; }, 1500ms));
+    }
 }
 
 TEST_CASE("health: unhealthy_on across chunks, until clear_on, or a restart of the command, or another conf") {

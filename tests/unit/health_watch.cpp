@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-#include <limits>
+#include <random>
 
 #include "core/heartbeat.hpp"
 #include "core/one_line.hpp"
@@ -13,6 +13,7 @@
 using namespace sutfleet;
 using namespace sutfleet::agent;
 using namespace std::chrono_literals;
+using namespace std::string_view_literals;
 
 namespace {
 
@@ -123,10 +124,31 @@ TEST_CASE("a very long line costs a window of memory, and is looked at to its en
 
 TEST_CASE("any bytes can be output") {
     auto lines = watch({"error.*code"});
-    CHECK(found(lines, std::string_view("\0\x1b[31merror\xff\xfe code\0 7\n", 24)));
+    CHECK(found(lines, "\0\x1b[31merror\xff\xfe code\0 7\n"sv));
     CHECK(lines.why() == "the output matches 'error.*code':   [31merror?? code  7");
     lines.restart();
     CHECK_FALSE(found(lines, "\n\n\r\n\xff\n"));
+}
+
+TEST_CASE("by chunks it is as by whole lines, whatever they are") {
+    std::mt19937 random(7);
+    const auto any = [&](unsigned below) { return static_cast<unsigned>(random() % below); };
+    const std::vector<std::string> unhealthy{"ab+a$", "^ca"}, clear{"^b.*c", "cc"};
+    for (int round = 0; round < 3000; ++round) {
+        std::string text;
+        for (auto size = any(60); size > 0; --size) text += "aabbc\n\r"[any(7)];
+        text += '\n';
+        auto whole = watch(unhealthy, clear), chunks = watch(unhealthy, clear);
+        for (std::size_t at = 0, end = 0; at < text.size(); at = end + 1) {
+            end = text.find('\n', at);
+            whole.take(text.substr(at, end - at + 1));
+        }
+        for (std::size_t at = 0, size = 0; at < text.size(); at += size) {
+            size = 1 + any(9);
+            chunks.take(std::string_view(text).substr(at, size));
+        }
+        CHECK(chunks.why() == whole.why());
+    }
 }
 
 TEST_CASE("other patterns leave what was found by one that is still there") {
@@ -160,7 +182,9 @@ TEST_CASE("a standstill is counted while we look, not while we were away") {
     for (int i = 0; i < 10; ++i) still.look(7, now += 1s);
     CHECK(still.length() == 9s);
     still.look(7, now += 24h);  // paused
-    CHECK(still.length() == 9s + Standstill::k_longest_step);
+    CHECK(still.length() == 9s);
+    still.look(7, now += 1s);
+    CHECK(still.length() == 10s);
     still.look(8, now += 1s);
     CHECK(still.length() == 0s);
     still.look(8, now - 1h);  // a clock that went back, if there were one
