@@ -164,8 +164,9 @@ Result<std::string> Agent::obey(std::string_view verb, const std::string& argume
         return "takes jobs";
     }
     if (verb == "prune") return prune(argument);
+    if (verb == "reinit") return household_->reinit(argument);
     return fail(ErrorKind::invalid_input, "unknown command '" + std::string(verb.substr(0, 40)) +
-                                              "': expected cancel, restart, drain, resume or prune");
+                                              "': expected cancel, restart, drain, resume, prune or reinit");
 }
 
 Result<std::string> Agent::prune(const std::string& argument) {
@@ -259,7 +260,8 @@ std::string Agent::state_name() const {
     if (stopping_) return "offline";
     if (!maintenance_.empty()) return "maintenance";
     if (draining_) return "draining";
-    return current_ ? "busy" : "ready";
+    if (current_) return "busy";
+    return household_->ready() ? "ready" : "init";
 }
 
 std::string Agent::submit_status(SteadyTime now) const {
@@ -269,12 +271,13 @@ std::string Agent::submit_status(SteadyTime now) const {
         return "busy: " + current_->record.id.str() + ", " + std::to_string(book_->queued().size()) + " queued";
     if (!maintenance_.empty()) return "rejected: maintenance: " + maintenance_;
     if (draining_) return "rejected: draining";
+    if (!household_->ready()) return "busy: init, " + std::to_string(book_->queued().size()) + " queued";
     return "ready: publish a command to " + topics_.of(conf_.sut, k_submit);
 }
 
 HealthVerdict Agent::verdict(SteadyTime now) const {
     if (const auto trouble = pump_->trouble(); !trouble.empty()) return {Health::unhealthy, trouble};
-    auto life = lifecycle_.verdict(now);
+    auto life = worst(lifecycle_.verdict(now), household_->verdict(now));
     if (life.health == Health::unhealthy || session_->connected()) return life;
     const auto away = "broker away: " + session_->last_error();
     return {Health::degraded, life.why.empty() ? away : life.why + "; " + away};
