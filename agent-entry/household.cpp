@@ -205,8 +205,9 @@ void Household::start_probes(SteadyTime now) {
         Child child{Kind::probe, name, {}};
         int ends[2];
         auto process = Result<Process>(fail(ErrorKind::transient, "no pipe"));
-        if (::pipe2(ends, O_CLOEXEC | O_NONBLOCK) == 0) {
+        if (::pipe2(ends, O_CLOEXEC) == 0) {
             child.result = sys::UniqueFd(ends[0]);
+            ::fcntl(ends[0], F_SETFL, O_NONBLOCK);
             const sys::UniqueFd theirs(ends[1]);
             process = hands_.start_probe({std::to_string(one.rule.timeout.count()), one.rule.url}, theirs.get());
         }

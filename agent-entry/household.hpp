@@ -119,6 +119,7 @@ class Household {
     std::map<std::string, ProbeState> probes_;
     std::vector<Child> children_;
     std::set<std::string> levels_;  ///< that were ever shown, also by an earlier life
+    bool started_ = false;  ///< the conf of this life's begin is known
     bool stopping_ = false;
 };
 

@@ -18,6 +18,7 @@ using namespace std::chrono_literals;
 constexpr std::size_t k_mark_limit = 4096;
 constexpr std::size_t k_levels_limit = 1024 * 1024;
 constexpr auto k_mark_again = 30s;
+constexpr auto k_new_topic = 1s;  ///< until the broker, too, knows that a probe has come into the conf
 constexpr auto k_probe_stagger = 250ms;  ///< at the start: a hundred of them at once would be felt
 
 template <class Entries, class Rules>
@@ -39,6 +40,7 @@ Household::Household(const AgentConf& conf, std::string folder, Hands hands, Ste
         at = end + 1;
     }
     set_conf(conf, now);
+    started_ = true;
 }
 
 void Household::set_conf(const AgentConf& conf, SteadyTime now) {
@@ -78,7 +80,7 @@ void Household::set_probes(bool all_anew, SteadyTime now) {
         disown(Kind::probe, name, now);
         probes_.erase(name);
     }
-    auto first = now;
+    auto first = now + (started_ ? k_new_topic : 0s);
     for (const auto& rule : rules_.probes) {
         const auto old = probes_.find(rule.name);
         if (old != probes_.end() && old->second.rule == rule && !all_anew) continue;
