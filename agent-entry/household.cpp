@@ -68,7 +68,7 @@ void Household::enforce_times(SteadyTime now) {
         }
         if (!child.kill_at || now < *child.kill_at) continue;
         child.kill_at.reset();
-        if (!child.code) sys::signal_group(child.process.pid, SIGKILL);
+        sys::signal_group(child.process.pid, SIGKILL);
     }
 }
 
@@ -77,6 +77,8 @@ void Household::settle(const std::map<pid_t, int>& ended, const std::vector<Sour
     for (auto& child : children_) {
         if (const auto found = ended.find(child.process.pid); !child.code && found != ended.end()) {
             child.code = found->second;
+            child.limit_at.reset();
+            child.kill_at.reset();
             sys::signal_group(child.process.pid, SIGKILL);  // what it left behind in its group
             if (child.process.source != 0) hands_.finish(child.process.source);
         }

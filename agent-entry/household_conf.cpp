@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "core/ids.hpp"
+#include "core/topics.hpp"
 #include "household.hpp"
 #include "sys/crash_point.hpp"
 #include "sys/file.hpp"
@@ -21,6 +23,13 @@ constexpr auto k_mark_again = 30s;
 constexpr auto k_new_topic = 1s;  ///< until the broker, too, knows that a probe has come into the conf
 constexpr auto k_probe_stagger = 250ms;  ///< at the start: a hundred of them at once would be felt
 
+/// Anything may stand in a file that jobs can write to.
+bool is_shown_level(std::string_view level) {
+    constexpr std::string_view k_credential = "credential/";
+    if (level.starts_with(k_credential)) return is_item_name(level.substr(k_credential.size()));
+    return is_item_name(level) && !is_own_level(level);
+}
+
 template <class Entries, class Rules>
 std::vector<std::string> gone(const Entries& entries, const Rules& rules) {
     std::vector<std::string> out;
@@ -36,7 +45,7 @@ Household::Household(const AgentConf& conf, std::string folder, Hands hands, Ste
     const auto shown = sys::read_file(folder_ + "/levels", k_levels_limit).value_or("");
     for (std::size_t at = 0; at < shown.size();) {
         const auto end = std::min(shown.find('\n', at), shown.size());
-        levels_.insert(shown.substr(at, end - at));
+        if (const auto level = shown.substr(at, end - at); is_shown_level(level)) levels_.insert(level);
         at = end + 1;
     }
     set_conf(conf, now);

@@ -288,8 +288,12 @@ TEST_CASE("probes: a topic that left the conf while the agent was down is cleare
     CHECK(has(lab.get("ok"), "state: ok"));
     rules.household.probes.clear();
     lab.agent->deliver(rules);
+    // A job can write there what it likes.
+    std::ofstream(lab.agent->folder() + "/state/household/levels", std::ios::app) << "#\n+/x\nsubmit_status\n\nok\n../..\n";
     lab.agent->start();
     CHECK(soon([&] { return lab.get("ok").empty(); }));
+    CHECK(lab.says("agent", "ok"));
+    CHECK(lab.says("submit_status", "ready"));
 }
 
 TEST_CASE("probes: http-probe that is stopped, killed or not there harms nobody") {
