@@ -33,8 +33,8 @@ bool is_shown_level(std::string_view level) {
 template <class Entries, class Rules>
 std::vector<std::string> gone(const Entries& entries, const Rules& rules) {
     std::vector<std::string> out;
-    for (const auto& [name, entry] : entries)
-        if (std::ranges::none_of(rules, [&](const auto& rule) { return rule.name == name; })) out.push_back(name);
+    for (const auto& entry : entries)
+        if (std::ranges::none_of(rules, [&](const auto& rule) { return rule.name == entry.first; })) out.push_back(entry.first);
     return out;
 }
 

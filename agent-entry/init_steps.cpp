@@ -15,13 +15,13 @@ std::string init_mark(std::string_view build, const InitStep& step) {
     return std::string(build) + " " + text.data() + "\n";
 }
 
-bool InitSteps::set(std::vector<Known> steps) {
+bool InitSteps::set(const std::vector<Known>& steps) {
     const auto* runs = running_ ? next() : nullptr;
     std::vector<Entry> fresh;
     bool still_there = false;
-    for (auto& [step, done] : steps) {
-        const auto old = std::ranges::find_if(entries_, [&](const Entry& entry) { return entry.step == step; });
-        fresh.push_back(old != entries_.end() ? *old : Entry{std::move(step), done});
+    for (const auto& known : steps) {
+        const auto old = std::ranges::find_if(entries_, [&](const Entry& entry) { return entry.step == known.step; });
+        fresh.push_back(old != entries_.end() ? *old : Entry{known.step, known.done});
         still_there = still_there || (runs != nullptr && old != entries_.end() && &*old == runs);
     }
     // What runs must stay the first that is not done: a new step before it comes after it, this once.

@@ -30,7 +30,7 @@ class InitSteps {
     };
     /// The steps of a conf, at the start or after a change. One that is as it was keeps its state, also while it runs.
     /// @return true when the step that runs is not among them any more: it has to be stopped, and its end is nothing.
-    bool set(std::vector<Known> steps);
+    bool set(const std::vector<Known>& steps);
 
     [[nodiscard]] bool all_done() const { return next() == nullptr; }
     /// The step to start now; nothing while one runs, none is left or the next one's time has not come.

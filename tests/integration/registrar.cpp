@@ -88,3 +88,13 @@ TEST_CASE("registrar: a topic stays allowed until its SUT goes, also for the sup
     REQUIRE(next.forget(alpha));
     CHECK(text_of(file) == "user bravo\ntopic write bravo/c3\n");
 }
+
+TEST_CASE("registrar: the supervisor allows the probes that its confs name, whatever the engine does") {
+    const test::TempFolder folder;
+    REQUIRE(sys::write_file_atomic(folder.path() + "/alpha.conf", "probes:\n- {name: c3, url: 'http://device/'}\n", 0644, sys::Durability::fast));
+    REQUIRE(sys::write_file_atomic(folder.path() + "/bravo.conf", "command: x\n", 0644, sys::Durability::fast));
+    const auto line = "timeout 3 " SUPERVISOR " --conf-dir " + folder.path() + " --state-dir " + folder.path() + "/state --auth-dir " +
+                      folder.path() + " --broker mqtt://127.0.0.1:1 --docker-host unix:///no/engine.sock >/dev/null 2>&1";
+    CHECK(std::system(line.c_str()) != 0);
+    CHECK(text_of(folder.path() + "/agents.acl") == "user alpha\ntopic write alpha/c3\n");
+}
