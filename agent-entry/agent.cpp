@@ -99,6 +99,7 @@ Result<void> Agent::connect() {
     if (!pump) return fail(pump.error());
     pump_ = *std::move(pump);
     pump_->set_secrets(read_secrets(folders_.secrets));
+    household_ = std::make_unique<Household>(conf_, folders_.state + "/household", hands(), sys::steady_now());
     heartbeat_ = std::make_unique<HeartbeatWriter>(
         folders_.run + "/" + std::string(agent_files::k_heartbeat), [raw = pump_.get()] { return raw->last_tick_ns(); },
         conf_.rules.health);
@@ -158,6 +159,7 @@ void Agent::wait() {
     if (!rejection_.empty()) sooner(rejection_until_);
     if (positions_stale_) sooner(positions_due_);
     if (current_) sooner(current_->run.due());
+    sooner(household_->due(current_.has_value()));
     const auto ms = std::chrono::ceil<std::chrono::milliseconds>(until - sys::steady_now()).count();
     std::array<pollfd, 3> set{
         {{wake_.fd(), POLLIN, 0}, {signals_.fd(), POLLIN, 0}, {watch_.fd(), POLLIN, 0}}};
@@ -184,6 +186,7 @@ void Agent::turn(SteadyTime now) {
             current_->record.artifacts = *std::move(listed);
             complete_job(*current_->finish);
         }
+    household_->tick(current_.has_value(), now);
     run_command(now);
     next_job(now);
     report_health(now);
@@ -225,8 +228,10 @@ void Agent::settle_children(SteadyTime now) {
     };
     if (command_) note_end(*command_);
     if (current_ && current_->child) note_end(*current_->child);
+    const auto drained = pump_->take_ended();
+    household_->settle(ended_, drained, now);
     ended_.clear();  // all others were orphans
-    for (const auto source : pump_->take_ended()) {
+    for (const auto source : drained) {
         // A source may end before its process does: a child that closes its output early.
         if (command_ && command_->source == source) command_->source = 0;
         if (current_ && current_->child && current_->child->source == source) current_->child->source = 0;
@@ -253,12 +258,14 @@ void Agent::reload(SteadyTime now) {
     job_folders_->set_rules(conf_.rules.jobs);
     pump_->set_secrets(read_secrets(folders_.secrets));
     sys::log(sys::Level::info, "the conf was reloaded");
+    household_->set_conf(conf_, now);
     if (command_changed && !stopping_) restart_command(now);
 }
 
 void Agent::begin_stop(SteadyTime now) {
     if (stopping_) return;
     stopping_ = true;
+    household_->stop(now);
     lifecycle_.stop();
     command_restarts_ = false;
     if (command_ && !command_->code) {
@@ -268,7 +275,7 @@ void Agent::begin_stop(SteadyTime now) {
     if (current_) current_->finish ? complete_job(*current_->finish) : apply(current_->run.abandon(now), now);
 }
 
-bool Agent::stopped() const { return stopping_ && !command_ && !current_; }
+bool Agent::stopped() const { return stopping_ && !command_ && !current_ && household_->empty(); }
 
 /// Also one that is stopped: it ends by KILL only, unless it is woken.
 void Agent::end_group(pid_t group) {

@@ -13,6 +13,7 @@
 #include "core/topics.hpp"
 #include "gate.hpp"
 #include "heartbeat_writer.hpp"
+#include "household.hpp"
 #include "job_book.hpp"
 #include "job_folders.hpp"
 #include "job_run.hpp"
@@ -99,7 +100,8 @@ class Agent {
     void command_ended(SteadyTime now);
     void restart_command(SteadyTime now);
     Result<Running> start(const Command& command, const std::shared_ptr<LogFile>& log, const std::string& folder,
-                          const std::map<std::string, std::string>& extra);
+                          const std::map<std::string, std::string>& extra, const std::string& label = {});
+    Household::Hands hands();
 
     // jobs.cpp
     void next_job(SteadyTime now);
@@ -154,6 +156,7 @@ class Agent {
     HealthVerdict last_verdict_;
     std::optional<SteadyTime> feed_due_;  ///< when a feed has something to send, as far as time decides it
     std::unique_ptr<Pump> pump_;
+    std::unique_ptr<Household> household_;
     std::unique_ptr<HeartbeatWriter> heartbeat_;
     mqtt::Board board_;
     std::unique_ptr<mqtt::Session> session_;

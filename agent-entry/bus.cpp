@@ -178,8 +178,9 @@ Result<std::string> Agent::obey(std::string_view verb, const std::string& argume
         return "takes jobs";
     }
     if (verb == "prune") return prune(argument);
+    if (verb == "reinit") return household_->reinit(argument);
     return fail(ErrorKind::invalid_input, "unknown command '" + std::string(verb.substr(0, 40)) +
-                                              "': expected cancel, restart, drain, resume or prune");
+                                              "': expected cancel, restart, drain, resume, prune or reinit");
 }
 
 Result<std::string> Agent::prune(const std::string& argument) {
@@ -272,7 +273,8 @@ std::string Agent::state_name() const {
     if (stopping_) return "offline";
     if (!gate_.maintenance().empty()) return "maintenance";
     if (gate_.draining()) return "draining";
-    return current_ ? "busy" : "ready";
+    if (current_) return "busy";
+    return household_->ready() ? "ready" : "init";
 }
 
 std::string Agent::submit_status(SteadyTime now) const {
@@ -281,6 +283,7 @@ std::string Agent::submit_status(SteadyTime now) const {
     if (current_ && !current_->only_cleanup)
         return "busy: " + current_->record.id.str() + ", " + std::to_string(book_->queued_count()) + " queued";
     if (const auto why = gate_.refusal(); !why.empty()) return "rejected: " + why;
+    if (!household_->ready()) return "busy: init, " + std::to_string(book_->queued_count()) + " queued";
     return "ready: publish a command to " + topics_.of(conf_.sut, k_submit);
 }
 
@@ -290,13 +293,13 @@ HealthVerdict Agent::own_verdict(SteadyTime now) const {
     if (const auto trouble = pump_->trouble(); !trouble.empty()) return {Health::unhealthy, trouble};
     if (pump_stands_.length() > rules.max_age)
         return {Health::unhealthy, "the output pump has not moved for more than " + format_duration(rules.max_age)};
-    const auto life = lifecycle_.verdict(now), said = output_watch_.verdict();
-    if (life.health == Health::unhealthy) return life;
-    if (said.health == Health::unhealthy) return said;
+    const auto life = lifecycle_.verdict(now), said = output_watch_.verdict(), kept = household_->verdict(now);
+    for (const auto* one : {&life, &said, &kept})
+        if (one->health == Health::unhealthy) return *one;
     if (rules.silence && lifecycle_.state() == Lifecycle::State::running && silence_.length() > *rules.silence)
         return {Health::unhealthy, "silence: no output of the command for more than " + format_duration(*rules.silence)};
-    if (!life.why.empty()) return life;
-    if (said.health != Health::ok) return said;
+    for (const auto* one : {&life, &said, &kept})
+        if (!one->why.empty()) return *one;
     if (pump_->stdout_stuck()) return {Health::degraded, "nobody reads the container's stdout: what it has to get waits in the log"};
     return life;
 }

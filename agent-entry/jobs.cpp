@@ -13,9 +13,9 @@ namespace sutfleet::agent {
 
 void Agent::next_job(SteadyTime now) {
     book_->expire(conf_.rules.timeouts.queue, sys::wall_now());
-    const bool may_start = !current_ && !stopping_ && cleanups_.empty() && gate_.refusal().empty();
+    const bool may_start = !current_ && !stopping_ && household_->ready() && cleanups_.empty() && gate_.refusal().empty();
     if (const auto granted = book_->take_granted()) may_start ? begin_job(*granted, false, now) : put_back(*granted);
-    if (!current_ && !stopping_ && !cleanups_.empty()) {
+    if (!current_ && !stopping_ && household_->ready() && !cleanups_.empty()) {
         auto lost = cleanups_.front();
         sys::crash_point("cleanup of a lost job: due");
         cleanups_.erase(cleanups_.begin());

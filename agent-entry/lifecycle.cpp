@@ -4,8 +4,8 @@
 
 namespace sutfleet::agent {
 
-Lifecycle::Lifecycle(bool has_command, RestartPolicy policy, SteadyTime now)
-    : policy_(policy), state_(has_command ? State::waiting : State::absent), due_(now) {}
+Lifecycle::Lifecycle(bool has_command, RestartPolicy policy, SteadyTime now, LifeSubject subject)
+    : subject_(std::move(subject)), policy_(policy), state_(has_command ? State::waiting : State::absent), due_(now) {}
 
 std::optional<SteadyTime> Lifecycle::due() const {
     if (state_ != State::waiting) return std::nullopt;
@@ -27,7 +27,7 @@ void Lifecycle::exited(int code, SteadyTime now) {
     if (state_ == State::stopped || state_ == State::absent) return;
     last_code_ = code;
     if (now - started_ >= k_healthy_life) failures_in_a_row_ = 0;
-    if (code != 0) {
+    if (code != 0 || subject_.any_end_fails) {
         failures_.push_back(now);
         forget_old_failures(now);
     }
@@ -55,12 +55,12 @@ HealthVerdict Lifecycle::verdict(SteadyTime now) const {
     const auto recent = std::ranges::count_if(failures_, [&](SteadyTime t) { return now - t <= k_crash_window; });
     const auto code = std::to_string(last_code_);
     if (static_cast<std::size_t>(recent) >= k_crash_count)
-        return {Health::unhealthy, "command in a crash loop: ended " + std::to_string(recent) +
+        return {Health::unhealthy, subject_.name + " in a crash loop: ended " + std::to_string(recent) +
                                        " times in 10 min, last with " + code};
     if (state_ == State::ended)
-        return {last_code_ == 0 ? Health::ok : Health::degraded, "command ended (" + code + ")"};
-    if (state_ == State::waiting && last_code_ != 0)
-        return {Health::degraded, "command ended (" + code + "), will be started again"};
+        return {last_code_ == 0 ? Health::ok : Health::degraded, subject_.name + " ended (" + code + ")"};
+    if (state_ == State::waiting && (last_code_ != 0 || (subject_.any_end_fails && !failures_.empty())))
+        return {Health::degraded, subject_.name + " ended (" + code + "), will be started again"};
     return {};
 }
 

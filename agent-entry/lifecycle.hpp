@@ -17,12 +17,18 @@
 
 namespace sutfleet::agent {
 
+/// Whose life it is.
+struct LifeSubject {
+    std::string name = "command";
+    bool any_end_fails = false;  ///< it is to run for ever: an end with 0 is a failure, too
+};
+
 class Lifecycle {
   public:
     enum class State { absent, waiting, running, ended, stopped };
 
     /// `has_command` false: there is nothing to run, and that is healthy.
-    Lifecycle(bool has_command, RestartPolicy policy, SteadyTime now);
+    Lifecycle(bool has_command, RestartPolicy policy, SteadyTime now, LifeSubject subject = {});
 
     [[nodiscard]] State state() const { return state_; }
     /// When to call `start_due` again; nothing while nothing is to be started.
@@ -43,6 +49,7 @@ class Lifecycle {
     [[nodiscard]] bool again(int code) const;
     void forget_old_failures(SteadyTime now);
 
+    LifeSubject subject_;
     RestartPolicy policy_;
     State state_ = State::absent;
     SteadyTime due_{};

@@ -37,7 +37,7 @@ void Pump::set_secrets(std::shared_ptr<const Secrets> secrets) {
     secrets_ = std::move(secrets);
 }
 
-Result<std::pair<SourceId, sys::UniqueFd>> Pump::add(std::shared_ptr<LogFile> log) {
+Result<std::pair<SourceId, sys::UniqueFd>> Pump::add(std::shared_ptr<LogFile> log, const std::string& label) {
     int ends[2];
     if (::pipe2(ends, O_CLOEXEC) != 0) return fail(errno_error("pipe", errno));
     sys::UniqueFd ours(ends[0]), theirs(ends[1]);
@@ -46,6 +46,7 @@ Result<std::pair<SourceId, sys::UniqueFd>> Pump::add(std::shared_ptr<LogFile> lo
     auto source = std::make_shared<Source>();
     source->fd = std::move(ours);
     source->log = std::move(log);
+    if (!label.empty()) source->label.emplace(label);
     const std::scoped_lock lock(mutex_);
     if (!secrets_->none()) source->masker.emplace(secrets_);
     source->id = next_++;
@@ -132,8 +133,13 @@ bool Pump::empty(Source& source, bool finishing, std::string& buffer) {
 }
 
 void Pump::take(Source& source, std::string_view bytes) {
-    if (!source.masker) return write_out(source, bytes);
-    write_out(source, source.masker->pass(bytes));
+    if (!source.masker) return pass_on(source, bytes);
+    pass_on(source, source.masker->pass(bytes));
+}
+
+void Pump::pass_on(Source& source, std::string_view bytes) {
+    if (!source.label) return write_out(source, bytes);
+    write_out(source, source.label->pass(bytes));
 }
 
 void Pump::write_out(const Source& source, std::string_view bytes) {
@@ -152,7 +158,8 @@ void Pump::write_out(const Source& source, std::string_view bytes) {
 }
 
 void Pump::drop(Source& source) {
-    if (source.masker) write_out(source, source.masker->end());
+    if (source.masker) pass_on(source, source.masker->end());
+    if (source.label) write_out(source, source.label->end());
     const std::scoped_lock lock(mutex_);
     ended_.push_back(source.id);
     std::erase_if(sources_, [&](const auto& other) { return other->id == source.id; });

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/result.hpp"
+#include "line_label.hpp"
 #include "log_file.hpp"
 #include "masker.hpp"
 #include "stdout_sink.hpp"
@@ -31,8 +32,8 @@ class Pump {
 
     /// What is masked in the output of sources that are added from now on.
     void set_secrets(std::shared_ptr<const Secrets> secrets);
-    /// Makes a pipe whose bytes go to `log`. @return the write end, for the child.
-    Result<std::pair<SourceId, sys::UniqueFd>> add(std::shared_ptr<LogFile> log);
+    /// Makes a pipe whose bytes go to `log`; with a label, line by line behind it. @return the write end, for the child.
+    Result<std::pair<SourceId, sys::UniqueFd>> add(std::shared_ptr<LogFile> log, const std::string& label = {});
     /// The child of this source has ended: read what is there, then close.
     void finish(SourceId source);
     /// Sources that are drained and closed since the last call.
@@ -52,6 +53,7 @@ class Pump {
         sys::UniqueFd fd;
         std::shared_ptr<LogFile> log;
         std::optional<Masker> masker;
+        std::optional<LineLabel> label;
         bool finishing = false;  ///< guarded by mutex_
     };
     Pump(const sys::Wake& owner, sys::Wake wake, int out) : owner_(owner), wake_(std::move(wake)), out_(out) {}
@@ -63,6 +65,7 @@ class Pump {
     /// @return false at the end of the stream.
     bool empty(Source& source, bool finishing, std::string& buffer);
     void take(Source& source, std::string_view bytes);
+    void pass_on(Source& source, std::string_view bytes);
     void write_out(const Source& source, std::string_view bytes);
     void drop(Source& source);
 

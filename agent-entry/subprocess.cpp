@@ -34,8 +34,9 @@ int shell_code(const Error& error) { return error.kind == ErrorKind::not_found ?
 }  // namespace
 
 Result<Agent::Running> Agent::start(const Command& command, const std::shared_ptr<LogFile>& log,
-                                    const std::string& folder, const std::map<std::string, std::string>& extra) {
-    auto source = pump_->add(log);
+                                    const std::string& folder, const std::map<std::string, std::string>& extra,
+                                    const std::string& label) {
+    auto source = pump_->add(log, label);
     if (!source) return fail(source.error());
     auto own = extra;
     own["SUTFLEET_SUT"] = conf_.sut.str();
@@ -50,8 +51,30 @@ Result<Agent::Running> Agent::start(const Command& command, const std::shared_pt
     return Running{child->pid, source->first, {}};
 }
 
+Household::Hands Agent::hands() {
+    const auto probe_program = sys::program_folder() + "/http-probe";
+    return {[this](const Command& command, const std::string& label,
+                   const std::map<std::string, std::string>& extra) -> Result<Household::Process> {
+                const auto child = start(command, log_, {}, extra, label);
+                if (!child) return fail(child.error());
+                return Household::Process{child->pid, child->source};
+            },
+            [this, probe_program](std::vector<std::string> arguments, int out) -> Result<Household::Process> {
+                arguments.insert(arguments.begin(), probe_program);
+                const auto child = sys::spawn({std::move(arguments), environment(conf_.rules.env, {}), {}, -1, out, -1});
+                if (!child) return fail(child.error());
+                sys::offer_to_oom_killer(child->pid);
+                return Household::Process{child->pid, 0};
+            },
+            [this](SourceId source) { pump_->finish(source); },
+            [this](const std::string& level, const std::string& text) {
+                const auto topic = topics_.of(conf_.sut, level);
+                text.empty() ? board_.clear(topic) : board_.refresh(topic, text);
+            }};
+}
+
 void Agent::run_command(SteadyTime now) {
-    if (command_ || stopping_ || !lifecycle_.start_due(now)) return;
+    if (command_ || stopping_ || !household_->ready() || !lifecycle_.start_due(now)) return;
     lifecycle_.started(now);
     output_watch_.command_starts();
     silence_.restart(now);

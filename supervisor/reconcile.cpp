@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "core/heartbeat.hpp"
+
 namespace sutfleet {
 namespace {
 
@@ -134,12 +136,21 @@ class Pass {
         else
             return;
         if (!wanted.restart_on_unhealthy) return hold(sut, doubt);
+        if (!hushed && !cured_by_restart(doubt)) return hold(sut, doubt + "; a restart would not help");
         if (!hushed && history.job_runs) return hold(sut, doubt + "; waits for the running job");
         // A probe from before the silence tells nothing about it.
         const auto old = now_ - history.probed_at >= k_probe_again || (hushed && history.probed_at < *hushed);
         if (history.probe == History::Probe::none || old) return act(Verb::probe, sut, doubt);
         if (history.probe == History::Probe::fine) return wake(history.probed_at + k_probe_again);
+        // It lives and knows what ails it: only its way to the broker is cut.
+        if (!restart_helps(history.probe_said)) return wake(history.probed_at + k_probe_again);
         if (may_restart(sut, history)) act(Verb::restart, sut, "unhealthy: " + history.probe_said);
+    }
+
+    static bool cured_by_restart(std::string_view doubt) {
+        constexpr std::string_view k_unhealthy = "unhealthy: ";
+        if (doubt.starts_with(k_unhealthy)) doubt.remove_prefix(k_unhealthy.size());
+        return restart_helps(doubt);
     }
 
     /// Missing heartbeats mean something only while our own link has been up long enough to hear them.

@@ -4,6 +4,7 @@
 #include <openssl/rand.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 
 #include "sys/file.hpp"
@@ -11,6 +12,9 @@
 namespace sutfleet {
 namespace {
 
+constexpr std::size_t k_access_limit = 4 * 1024 * 1024;
+constexpr std::string_view k_user = "user ";
+constexpr std::string_view k_write = "topic write ";
 constexpr int k_iterations = 101;  // mosquitto_passwd's default; the password itself has 192 random bits
 
 template <std::size_t N>
@@ -39,12 +43,14 @@ Result<std::string> password_line(const std::string& user, const std::string& pa
 
 }  // namespace
 
-Registrar::Registrar(std::string state_dir, std::string auth_dir)
-    : folder_(std::move(state_dir) + "/credentials"), password_file_(std::move(auth_dir) + "/agents.passwd") {}
+Registrar::Registrar(std::string state_dir, const std::string& auth_dir)
+    : folder_(std::move(state_dir) + "/credentials"), passwords_{auth_dir + "/agents.passwd"}, access_{auth_dir + "/agents.acl"} {}
 
-Result<void> Registrar::ensure(const std::set<SutName>& suts) {
+Result<void> Registrar::ensure(const Topics& suts) {
+    if (!std::exchange(recalled_, true)) recall_topics();
     if (auto made = sys::make_folders(folder_, 0700); !made) return made;
-    for (const auto& sut : suts) {
+    for (const auto& [sut, topics] : suts) {
+        if (!topics.empty()) topics_[sut].insert(topics.begin(), topics.end());
         if (users_.contains(sut)) continue;
         const auto path = folder_ + "/" + sut.str();
         auto password = sys::read_file(path, 1024);
@@ -59,13 +65,14 @@ Result<void> Registrar::ensure(const std::set<SutName>& suts) {
         if (!line) return fail(line.error());
         users_[sut] = {*password, *std::move(line)};
     }
-    return write_password_file();
+    return write_files();
 }
 
 Result<void> Registrar::forget(const SutName& sut) {
     users_.erase(sut);
+    topics_.erase(sut);
     ::unlink((folder_ + "/" + sut.str()).c_str());
-    return write_password_file();
+    return write_files();
 }
 
 std::string Registrar::credential(const SutName& sut) const {
@@ -73,13 +80,35 @@ std::string Registrar::credential(const SutName& sut) const {
     return found == users_.end() ? std::string() : found->second.password;
 }
 
-Result<void> Registrar::write_password_file() {
-    std::string text;
-    for (const auto& [sut, user] : users_) text += user.line;
-    if (text == written_ && !written_.empty()) return {};
-    auto written = sys::write_file_atomic(password_file_, text, 0640, sys::Durability::durable);
-    if (written) written_ = text;
-    return written;
+Result<void> Registrar::AuthFile::write(const std::string& text) {
+    if (written == text) return {};
+    auto done = sys::write_file_atomic(path, text, 0640, sys::Durability::durable);
+    if (done) written = text;
+    return done;
+}
+
+Result<void> Registrar::write_files() {
+    std::string users, rights;
+    for (const auto& [sut, user] : users_) users += user.line;
+    for (const auto& [sut, topics] : topics_) {
+        rights += "user " + sut.str() + "\n";
+        for (const auto& topic : topics) rights += "topic write " + topic + "\n";
+    }
+    // The right before the user who needs it.
+    if (auto done = access_.write(rights); !done) return done;
+    return passwords_.write(users);
+}
+
+void Registrar::recall_topics() {
+    const auto text = sys::read_file(access_.path, k_access_limit).value_or("");
+    auto sut = SutName::parse("");
+    for (std::size_t at = 0; at < text.size();) {
+        const auto end = std::min(text.find('\n', at), text.size());
+        const auto line = std::string_view(text).substr(at, end - at);
+        at = end + 1;
+        if (line.starts_with(k_user)) sut = SutName::parse(line.substr(k_user.size()));
+        if (line.starts_with(k_write) && sut) topics_[*sut].emplace(line.substr(k_write.size()));
+    }
 }
 
 }  // namespace sutfleet

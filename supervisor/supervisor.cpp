@@ -134,10 +134,13 @@ void Supervisor::wait(std::optional<SteadyTime> until) {
 
 void Supervisor::observe(SteadyTime now) {
     if (now >= next_look_) look_at_engine(now);
-    std::set<SutName> users;
-    for (const auto& [sut, file] : confs_.files())
-        if (file.conf) users.insert(sut);
-    for (const auto& [sut, found] : found_) users.insert(sut);
+    Registrar::Topics users;
+    for (const auto& [sut, file] : confs_.files()) {
+        if (!file.conf) continue;
+        auto& probes = users[sut];
+        for (const auto& probe : file.conf->agent.household.probes) probes.insert(topics_.of(sut, probe.name));
+    }
+    for (const auto& [sut, found] : found_) users[sut];
     if (auto registered = registrar_.ensure(users); !registered && registered.error().message != last_trouble_) {
         last_trouble_ = registered.error().message;
         sys::log(Level::error, "broker users: " + last_trouble_);

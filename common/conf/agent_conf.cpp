@@ -2,7 +2,9 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/ids.hpp"
 #include "core/json_guard.hpp"
+#include "core/topics.hpp"
 
 namespace sutfleet {
 namespace {
@@ -87,22 +89,73 @@ HealthRules decode_health(const json& from) {
     return out;
 }
 
+void encode(const HouseholdRules& household, json& out) {
+    for (const auto& step : household.init)
+        out["init"].push_back({{"name", step.name}, {"run", step.run.argv}});
+    for (const auto& service : household.services)
+        out["services"].push_back({{"name", service.name}, {"command", service.command.argv}});
+    for (const auto& one : household.renewals)
+        out["renew"].push_back({{"name", one.name}, {"run", one.run.argv}, {"every", one.every.count()}});
+    for (const auto& probe : household.probes)
+        out["probes"].push_back({{"name", probe.name},
+                                 {"url", probe.url},
+                                 {"every", probe.every.count()},
+                                 {"timeout", probe.timeout.count()}});
+}
+
 json encode(const AgentRules& rules) {
     json phases = json::object();
     for (const auto& [name, command] : rules.phases) phases[name] = command.argv;
-    return {{"command", rules.command ? json(rules.command->argv) : json(nullptr)},
-            {"restart", to_text(rules.restart)},
-            {"queues", rules.queues},
-            {"phases", std::move(phases)},
-            {"jobs", encode(rules.jobs)},
-            {"timeouts", encode(rules.timeouts)},
-            {"health", encode(rules.health)},
-            {"env", rules.env}};
+    json out{{"command", rules.command ? json(rules.command->argv) : json(nullptr)},
+             {"restart", to_text(rules.restart)},
+             {"queues", rules.queues},
+             {"phases", std::move(phases)},
+             {"jobs", encode(rules.jobs)},
+             {"timeouts", encode(rules.timeouts)},
+             {"health", encode(rules.health)},
+             {"env", rules.env}};
+    encode(rules.household, out);
+    return out;
 }
 
 Command decode_command(const json& from) {
     Command out{from.get<std::vector<std::string>>()};
     if (out.argv.empty()) throw std::invalid_argument("a command is empty");
+    return out;
+}
+
+/// A name becomes a topic level and the name of a file.
+std::string name_of(const json& from) {
+    auto name = from.at("name").get<std::string>();
+    if (!is_item_name(name)) throw std::invalid_argument("'name' is '" + name.substr(0, 80) + "'");
+    return name;
+}
+
+/// `read` for each item of the list; without the key there is none.
+template <class Read>
+void each(const json& from, const char* key, const Read& read) {
+    if (!from.contains(key)) return;
+    if (!from.at(key).is_array()) throw std::invalid_argument("'" + std::string(key) + "' is no list");
+    for (const auto& item : from.at(key)) read(item);
+}
+
+HouseholdRules decode_household(const json& from) {
+    HouseholdRules out;
+    each(from, "init", [&](const json& item) {
+        out.init.push_back({name_of(item), decode_command(item.at("run"))});
+    });
+    each(from, "services", [&](const json& item) {
+        out.services.push_back({name_of(item), decode_command(item.at("command"))});
+    });
+    each(from, "renew", [&](const json& item) {
+        out.renewals.push_back({name_of(item), decode_command(item.at("run")), ms(item.at("every"))});
+    });
+    each(from, "probes", [&](const json& item) {
+        out.probes.push_back({name_of(item), item.at("url").get<std::string>(), ms(item.at("every")),
+                              ms(item.at("timeout"))});
+        if (is_own_level(out.probes.back().name))
+            throw std::invalid_argument("'probes' has a topic of the agent itself");
+    });
     return out;
 }
 
@@ -118,6 +171,7 @@ AgentRules decode_rules(const json& from) {
     out.timeouts = decode_timeouts(from.at("timeouts"));
     out.health = decode_health(from.at("health"));
     from.at("env").get_to(out.env);
+    out.household = decode_household(from);
     return out;
 }
 

@@ -9,7 +9,9 @@ namespace sutfleet::conf {
 void read_agent(MapReader& root, SutConf& out);
 /// What shapes the container: image, mounts, devices, network, resources, user, cap_add.
 void read_container(MapReader& root, SutConf& out);
-/// Keys that are checked in form and not acted on: probes, init, services, renew, secrets.
+/// What the agent keeps going beside its command: init, services, renew, probes.
+void read_household(MapReader& root, HouseholdRules& out);
+/// Keys that are checked in form and not acted on: secrets.
 void read_later(MapReader& root, SutConf& out);
 /// The published keys of a testflinger-agent conf.
 void read_testflinger(MapReader& root, SutConf& out);

@@ -84,6 +84,14 @@ std::optional<Heartbeat> decode_heartbeat(std::string_view text) {
     return beat;
 }
 
+HealthVerdict worst(const HealthVerdict& a, const HealthVerdict& b) {
+    if (b.health > a.health) return worst(b, a);
+    const bool both = !a.why.empty() && !b.why.empty();
+    return {a.health, a.why + (both ? "; " : "") + b.why};
+}
+
+bool restart_helps(std::string_view why) { return !why.starts_with("init ") && !why.starts_with("renew "); }
+
 HealthVerdict judge(const Heartbeat& beat, std::int64_t now_ns) {
     const auto stale = [&](std::int64_t then) { return age(now_ns, then) > beat.max_age_ns; };
     const auto says = [&](std::string_view what, std::int64_t then) {

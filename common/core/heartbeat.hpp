@@ -35,6 +35,13 @@ struct HealthVerdict {
     bool operator==(const HealthVerdict&) const = default;
 };
 
+/// The worse of two, with the reasons of both, the worse one's first.
+[[nodiscard]] HealthVerdict worst(const HealthVerdict& a, const HealthVerdict& b);
+
+/// Whether a restart of the agent could cure what its own verdict says. A failed `init` or `renew` would fail again, and
+/// recovers by itself.
+[[nodiscard]] bool restart_helps(std::string_view why);
+
 /// A stale heartbeat, main loop or pump is unhealthy, whatever the agent says of itself.
 [[nodiscard]] HealthVerdict judge(const Heartbeat& beat, std::int64_t now_ns);
 

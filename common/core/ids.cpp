@@ -40,4 +40,9 @@ Result<JobId> JobId::parse(std::string_view text) {
     return JobId(std::string(text));
 }
 
+bool is_item_name(std::string_view text) {
+    return !text.empty() && text.size() <= 63 &&
+           std::ranges::all_of(text, [](char c) { return is_alnum(c) || c == '_' || c == '-'; });
+}
+
 }  // namespace sutfleet

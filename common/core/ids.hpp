@@ -35,4 +35,8 @@ class JobId {
     std::string text_;
 };
 
+/// The name of an init step, service, renewal or probe: 1 to 63 of `[A-Za-z0-9_-]`, so that it is one topic level and a
+/// file name at once.
+[[nodiscard]] bool is_item_name(std::string_view text);
+
 }  // namespace sutfleet

@@ -46,6 +46,44 @@ struct JobRules {
     bool operator==(const JobRules&) const = default;
 };
 
+/// Done once per build of the agent, in order, before the command starts.
+struct InitStep {
+    std::string name;
+    Command run;
+    bool operator==(const InitStep&) const = default;
+};
+
+/// A further process that is kept running.
+struct Service {
+    std::string name;
+    Command command;
+    bool operator==(const Service&) const = default;
+};
+
+struct Renewal {
+    std::string name;
+    Command run;
+    std::chrono::milliseconds every{};
+    bool operator==(const Renewal&) const = default;
+};
+
+struct Probe {
+    std::string name;  ///< also the topic level under the SUT
+    std::string url;   ///< http:// or https://
+    std::chrono::milliseconds every{std::chrono::minutes{10}};
+    std::chrono::milliseconds timeout{std::chrono::seconds{30}};
+    bool operator==(const Probe&) const = default;
+};
+
+/// What the agent keeps going beside its command and its jobs. Names differ within each list.
+struct HouseholdRules {
+    std::vector<InitStep> init;
+    std::vector<Service> services;
+    std::vector<Renewal> renewals;
+    std::vector<Probe> probes;
+    bool operator==(const HouseholdRules&) const = default;
+};
+
 /// What the agent itself runs by: reloaded in place when it changes.
 struct AgentRules {
     std::optional<Command> command;
@@ -56,6 +94,7 @@ struct AgentRules {
     Timeouts timeouts;
     HealthRules health;
     std::map<std::string, std::string> env;
+    HouseholdRules household{};
     bool operator==(const AgentRules&) const = default;
 };
 

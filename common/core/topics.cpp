@@ -1,8 +1,13 @@
 #include "core/topics.hpp"
 
+#include <algorithm>
+#include <array>
+
 namespace sutfleet {
 namespace {
 constexpr std::string_view k_fleet = "fleet/";
+constexpr std::array<std::string_view, 12> k_own_levels{k_submit, k_submit_status, k_agent,   k_state, k_output, k_last_job,
+                                                        "job",    k_jobs,          "metrics", "cmd",   "res",    "credential"};
 
 std::string join(std::string_view a, std::string_view b, std::string_view c, std::string_view d = {}) {
     std::string out;
@@ -23,6 +28,9 @@ std::string Topics::job(const SutName& sut, std::string_view job_id) const {
 }
 std::string Topics::metric(const SutName& sut, std::string_view name) const {
     return join(prefix_, sut.str(), "/metrics/", name);
+}
+std::string Topics::credential(const SutName& sut, std::string_view name) const {
+    return join(prefix_, sut.str(), "/credential/", name);
 }
 std::string Topics::command(const SutName& sut, std::string_view verb) const {
     return join(prefix_, sut.str(), "/cmd/", verb);
@@ -61,5 +69,7 @@ std::optional<std::string_view> Topics::parse_fleet(std::string_view topic) cons
     if (!topic.starts_with(k_fleet)) return std::nullopt;
     return topic.substr(k_fleet.size());
 }
+
+bool is_own_level(std::string_view level) { return std::ranges::find(k_own_levels, level) != k_own_levels.end(); }
 
 }  // namespace sutfleet

@@ -19,6 +19,7 @@ class Topics {
     [[nodiscard]] std::string of(const SutName& sut, std::string_view level) const;
     [[nodiscard]] std::string job(const SutName& sut, std::string_view job_id) const;
     [[nodiscard]] std::string metric(const SutName& sut, std::string_view name) const;
+    [[nodiscard]] std::string credential(const SutName& sut, std::string_view name) const;
     [[nodiscard]] std::string command(const SutName& sut, std::string_view verb) const;
     [[nodiscard]] std::string response(const SutName& sut, std::string_view verb) const;
     /// Subscription filters: all that a SUT ever published; one level of all SUTs; every verb of one.
@@ -54,6 +55,9 @@ inline constexpr std::string_view k_state = "state";
 inline constexpr std::string_view k_output = "output";
 inline constexpr std::string_view k_last_job = "last_job";
 inline constexpr std::string_view k_jobs = "jobs";
+
+/// Whether a level under a SUT is the product's own: no probe may publish there.
+[[nodiscard]] bool is_own_level(std::string_view level);
 
 /// The payload of `<sut>/agent` and `<sut>/submit_status` when nobody is there.
 inline constexpr std::string_view k_offline = "offline";

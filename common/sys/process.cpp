@@ -5,7 +5,11 @@
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
+#include <unistd.h>
+
+#include <array>
 #include <cerrno>
+#include <climits>
 #include <csignal>
 
 namespace sutfleet::sys {
@@ -79,6 +83,13 @@ std::optional<Reaped> reap_one() {
     if (pid <= 0) return std::nullopt;
     if (WIFSIGNALED(status)) return Reaped{pid, 128 + WTERMSIG(status), true};
     return Reaped{pid, WEXITSTATUS(status), false};
+}
+
+std::string program_folder() {
+    std::array<char, PATH_MAX> path{};
+    const auto size = ::readlink("/proc/self/exe", path.data(), path.size());
+    const std::string_view whole(path.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
+    return std::string(whole.substr(0, whole.rfind('/') == std::string_view::npos ? 0 : whole.rfind('/')));
 }
 
 Result<void> become_subreaper() {

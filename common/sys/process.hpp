@@ -38,6 +38,9 @@ struct Reaped {
 /// The next ended child of any kind, if there is one. Never blocks.
 [[nodiscard]] std::optional<Reaped> reap_one();
 
+/// The folder of the program that runs, through links.
+[[nodiscard]] std::string program_folder();
+
 /// Makes orphans of our descendants our own children (prctl PR_SET_CHILD_SUBREAPER), as PID 1 has anyway.
 Result<void> become_subreaper();
 

@@ -21,14 +21,22 @@ constexpr std::size_t k_limit = 256 * 1024 * 1024;
 
 PrivateAgent::PrivateAgent(const std::string& program, const std::string& broker_url, const AgentRules& rules,
                            const std::string& crash_at)
-    : program_(program) {
-    for (const auto* sub : {"/conf/.g1", "/state", "/run"}) std::filesystem::create_directories(folder_.path() + sub);
-    std::filesystem::create_symlink(".g1", folder_.path() + "/conf/.current");
-    const AgentConf conf{*SutName::parse("alpha"), "test", broker_url, "", "b", rules};
-    for (const auto& [name, text] : {std::pair{"agent.json", encode_agent_conf(conf)}, std::pair{".credential", std::string("x")}})
-        if (!sys::write_file_atomic(folder_.path() + "/conf/.g1/" + name, text, 0600, sys::Durability::fast))
-            throw std::runtime_error("cannot write the agent's conf");
+    : program_(program), broker_url_(broker_url) {
+    for (const auto* sub : {"/conf", "/state", "/run"}) std::filesystem::create_directories(folder_.path() + sub);
+    deliver(rules);
     start(crash_at);
+}
+
+void PrivateAgent::deliver(const AgentRules& rules, const std::string& build) {
+    const auto name = ".g" + std::to_string(++generation_);
+    const auto conf_folder = folder_.path() + "/conf/";
+    std::filesystem::create_directories(conf_folder + name);
+    const AgentConf conf{*SutName::parse("alpha"), "test", broker_url_, "", build, rules};
+    for (const auto& [file, text] : {std::pair{"agent.json", encode_agent_conf(conf)}, std::pair{".credential", std::string("x")}})
+        if (!sys::write_file_atomic(conf_folder + name + "/" + file, text, 0600, sys::Durability::fast))
+            throw std::runtime_error("cannot write the agent's conf");
+    std::filesystem::create_symlink(name, conf_folder + ".new");
+    std::filesystem::rename(conf_folder + ".new", conf_folder + ".current");
 }
 
 void PrivateAgent::start(const std::string& crash_at) {

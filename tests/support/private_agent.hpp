@@ -30,6 +30,8 @@ class PrivateAgent {
     void start(const std::string& crash_at = {});
     /// Its exit code, once it has ended.
     std::optional<int> ended();
+    /// A new conf, as the supervisor delivers it; the agent reloads it. `build`: of our programs.
+    void deliver(const AgentRules& rules, const std::string& build = "b");
     [[nodiscard]] std::string log() const;  ///< agent.log: the subprocess's output
     [[nodiscard]] std::string out() const;  ///< its own stdout
     [[nodiscard]] std::string err() const;  ///< and stderr
@@ -39,6 +41,8 @@ class PrivateAgent {
 
   private:
     const std::string program_;
+    const std::string broker_url_;
+    int generation_ = 0;
     TempFolder folder_;
     pid_t pid_ = -1;
     std::optional<int> code_;

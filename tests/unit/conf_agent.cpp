@@ -15,6 +15,10 @@ TEST_CASE("agent conf: what is encoded is decoded") {
     conf.rules.health.silence = 30s;
     conf.rules.health.restart_on_unhealthy = false;
     conf.rules.env = {{"A", "1"}};
+    conf.rules.household = {{{"tools", {{"x"}}}, {"flash", {{"/bin/sh", "-c", "y"}}}},
+                            {{"sshd", {{"sshd", "-D"}}}},
+                            {{"token", {{"z"}}, 1h}},
+                            {{"c3", "http://x/", 1min, 5s}}};
     const auto back = decode_agent_conf(encode_agent_conf(conf));
     REQUIRE(back);
     CHECK(*back == conf);
@@ -27,4 +31,9 @@ TEST_CASE("agent conf: what is missing or of a wrong form is named") {
     const auto missing = decode_agent_conf(R"({"sut": "alpha", "broker": "b"})");
     REQUIRE_FALSE(missing);
     CHECK(missing.error().message.find("stack") != std::string::npos);
+    AgentConf conf{*SutName::parse("alpha"), "s", "b", "", "1", {}};
+    for (const auto* name : {"../x", "a/b", "", "+", "submit"}) {
+        conf.rules.household.probes = {{name, "http://x", 1min, 5s}};
+        CHECK_FALSE(decode_agent_conf(encode_agent_conf(conf)));
+    }
 }

@@ -87,9 +87,32 @@ TEST_CASE("conf: JSON is accepted, a block text and CRLF too") {
 }
 
 TEST_CASE("conf: what later versions do is checked and listed") {
-    const auto conf = good(
-        "probes:\n- {name: c3, url: 'http://x', every: 10m}\nservices: [{name: a, command: b}]\n");
-    CHECK(conf.not_acted_on == std::vector<std::string>{"probes (line 1)", "services (line 3)"});
+    CHECK(good("command: x\nsecrets: {A: b}\n").not_acted_on == std::vector<std::string>{"secrets (line 2)"});
+}
+
+TEST_CASE("conf: init, services, renew and probes") {
+    const auto conf = good(R"(
+init:
+- {name: tools, run: [setup, --all]}
+- {name: flash, run: echo flash}
+services: [{name: sshd, command: /usr/sbin/sshd -D}]
+renew: [{name: token, run: fetch, every: 1h}]
+probes:
+- {name: c3, url: 'http://device:8080/status?x=1', every: 1m, timeout: 5}
+- {name: sshd, url: 'https://[::1]/'}
+)");
+    const auto& household = conf.agent.household;
+    CHECK(conf.not_acted_on.empty());
+    CHECK(household.init == std::vector<InitStep>{{"tools", {{"setup", "--all"}}}, {"flash", {{"/bin/sh", "-c", "echo flash"}}}});
+    CHECK(household.services == std::vector<Service>{{"sshd", {{"/bin/sh", "-c", "/usr/sbin/sshd -D"}}}});
+    CHECK(household.renewals == std::vector<Renewal>{{"token", {{"/bin/sh", "-c", "fetch"}}, 1h}});
+    CHECK(household.probes == std::vector<Probe>{{"c3", "http://device:8080/status?x=1", 1min, 5s}, {"sshd", "https://[::1]/", 10min, 30s}});
+}
+
+TEST_CASE("conf: of one kind there are a hundred at most") {
+    std::string text = "services:\n";
+    for (int i = 0; i < 101; ++i) text += "- {name: s" + std::to_string(i) + ", command: x}\n";
+    CHECK(bad(text).find("'services': expected at most 100 items") != std::string::npos);
 }
 
 TEST_CASE("conf: each broken rule says where and what was expected") {
@@ -134,8 +157,24 @@ TEST_CASE("conf: each broken rule says where and what was expected") {
         {"mounts: [{source: /a}]\n", "a.conf:1:10: 'mounts[0].target' is missing"},
         {"devices: [/etc/passwd]\n", "a.conf:1:11: 'devices': expected paths such as /dev/ttyUSB0"},
         {"labels: {io.sutfleet.sut: x}\n", "a.conf:1:10: 'labels': expected names"},
-        {"probes: [{name: state, url: x}]\n",
+        {"probes: [{name: state, url: 'http://x'}]\n",
          "a.conf:1:17: 'probes[0].name': expected a name that is not a topic"},
+        {"probes: [{name: credential, url: 'http://x'}]\n", "a.conf:1:17: 'probes[0].name': expected a name that is not a topic"},
+        {"probes: [{name: a/b, url: 'http://x'}]\n", "a.conf:1:17: 'probes[0].name': expected a name of letters"},
+        {"probes: [{name: '+', url: 'http://x'}]\n", "a.conf:1:17: 'probes[0].name': expected a name of letters"},
+        {"init: [{name: .., run: x}]\n", "a.conf:1:15: 'init[0].name': expected a name of letters"},
+        {"init: [{name: '', run: x}]\n", "a.conf:1:15: 'init[0].name': expected a name of letters"},
+        {"probes: [{name: a, url: 'file:///etc/passwd'}]\n", "a.conf:1:25: 'probes[0].url': expected an address that begins with http:// or https://"},
+        {"probes: [{name: a, url: 'http://'}]\n", "a.conf:1:25: 'probes[0].url': expected an address"},
+        {"probes: [{name: a, url: 'http://x y'}]\n", "a.conf:1:25: 'probes[0].url': expected an address"},
+        {"probes: [{name: a, url: [x]}]\n", "a.conf:1:25: 'probes[0].url': expected a text, found a list"},
+        {"probes: [{name: a, url: 'http://x', every: 0}]\n", "a.conf:1:44: 'probes[0].every': expected a duration from 1s to 365d"},
+        {"services:\n- {name: a, command: x}\n- {name: a, command: y}\n",
+         "a.conf:3:10: 'services[1].name': expected a name that no earlier item of the list has, found 'a'"},
+        {"services: [{name: a}]\n", "a.conf:1:12: 'services[0].command' is missing"},
+        {"services: {a: b}\n", "a.conf:1:11: 'services': expected a list of maps"},
+        {"renew: [{name: a, run: x}]\n", "a.conf:1:9: 'renew[0].every' is missing"},
+        {"init: [{name: a, run: x, evry: 1}]\n", "a.conf:1:26: 'init[0].evry': unknown key"},
         {"image: x1\ncontext: y\n", "a.conf:2:10: 'context': expected either 'image' or 'context'"},
         {"a: &a [*a]\n", "a.conf:1:8: an alias of itself"},
         {"image: x1\n---\nimage: y1\n", "a.conf:2:1: a second document"},

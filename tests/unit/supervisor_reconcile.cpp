@@ -100,6 +100,35 @@ TEST_CASE("the plan of one agent") {
         {"conf broken, agent runs",
          World().want(wanted(Wanted::Kind::broken)).find(container(Status::running, "old")).know(healthy()), "nothing to do\n"},
         {"conf broken, no agent", World().want(wanted(Wanted::Kind::broken)), "nothing to do\n"},
+        {"its init failed",
+         World().want(wanted()).find(container(Status::running)).know(with([](History& h) { h.agent_says = "unhealthy: init flash failed (3): see agent.log"; })),
+         "hold alpha: unhealthy: init flash failed (3): see agent.log; a restart would not help\n"},
+        {"its renewal failed, says the engine alone",
+         World().want(wanted()).find([] {
+             auto found = container(Status::running);
+             found.health = EngineHealth::unhealthy;
+             found.health_log = "renew token failed (4): see agent.log";
+             return found;
+         }()).know(healthy()),
+         "hold alpha: unhealthy: renew token failed (4): see agent.log; a restart would not help\n"},
+        {"its init failed, and it is silent: it hangs",
+         World().want(wanted()).find(container(Status::running)).know(with([](History& h) {
+             h.agent_says = "unhealthy: init flash failed (3)";
+             h.last_beat = k_now - 1h;
+             h.probe = History::Probe::failed;
+             h.probed_at = k_now;
+             h.probe_said = "the main loop has not moved for 25 s";
+         })),
+         "restart alpha: unhealthy: the main loop has not moved for 25 s\n"},
+        {"its init failed, and the broker cannot be reached from it",
+         World().want(wanted()).find(container(Status::running)).know(with([](History& h) {
+             h.agent_says = "offline";
+             h.last_beat = k_now - 1h;
+             h.probe = History::Probe::failed;
+             h.probed_at = k_now;
+             h.probe_said = "init flash failed (3): see agent.log; broker away";
+         })),
+         "nothing to do\n"},
         {"busy", World().want(wanted()).know(with([](History& h) { h.busy = true; })), "nothing to do\n"},
         {"failed a moment ago", World().want(wanted()).know(with([](History& h) { h.not_before = k_now + 1s; })), "nothing to do\n"},
         {"silent",

@@ -1,0 +1,100 @@
+// What an agent may write on the bus, by the broker's own access file and the supervisor's lines behind it.
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+
+#include "mqtt/session.hpp"
+#include "private_broker.hpp"
+#include "registrar.hpp"
+#include "sys/file.hpp"
+
+using namespace sutfleet;
+using namespace std::chrono_literals;
+using test::eventually;
+
+namespace {
+
+std::string text_of(const std::string& path) { return sys::read_file(path, 1 << 20).value_or(""); }
+
+std::unique_ptr<mqtt::Session> session(const std::string& url, const std::string& user, const std::string& password, const sys::Wake& wake) {
+    mqtt::SessionOptions options;
+    options.url = url;
+    options.client_id = options.user = user;
+    options.password = [password] { return password; };
+    options.subscriptions = {{"#", 1, true}};
+    return mqtt::Session::open(std::move(options), wake);
+}
+
+bool publish(mqtt::Session& session, const std::string& topic) {
+    mqtt::Publication publication;
+    publication.topic = topic;
+    publication.payload = "x";
+    return eventually([&] { return session.publish(publication).has_value(); });
+}
+
+}  // namespace
+
+TEST_CASE("registrar: an agent may write its probes' topics, and cannot submit to itself or write for another") {
+    const test::TempFolder folder;
+    const auto alpha = *SutName::parse("alpha"), bravo = *SutName::parse("bravo");
+    Registrar registrar(folder.path(), folder.path());
+    REQUIRE(registrar.ensure({{alpha, {"alpha/c3", "alpha/web"}}, {bravo, {"bravo/c4"}}}));
+    REQUIRE(std::system(("mosquitto_passwd -b " + folder.path() + "/agents.passwd supervisor secret >/dev/null 2>&1").c_str()) == 0);
+    const auto access_of = [&] { return text_of(SOURCE_FOLDER "/broker/agents.acl") + text_of(folder.path() + "/agents.acl"); };
+    REQUIRE(sys::write_file_atomic(folder.path() + "/whole.acl", access_of(), 0644, sys::Durability::fast));
+    test::PrivateBroker broker("allow_anonymous false\nuse_username_as_clientid true\npassword_file " + folder.path() + "/agents.passwd\nacl_file " +
+                                     folder.path() + "/whole.acl\n");
+    const auto wake = *sys::Wake::open();
+    const auto supervisor = session(broker.url(), "supervisor", "secret", wake);
+    const auto agent = session(broker.url(), "alpha", registrar.credential(alpha), wake);
+    REQUIRE(eventually([&] { return supervisor->connected() && agent->connected(); }));
+    std::set<std::string> heard, read;
+    for (const auto* topic : {"alpha/c3", "alpha/web", "alpha/credential/token", "alpha/agent", "alpha/submit", "alpha/c4", "bravo/c4", "bravo/c3",
+                              "alpha/cmd/restart", "alpha/c3/x", "alpha", "fleet/cmd/apply", "alpha/state"})
+        REQUIRE(publish(*agent, topic));
+    CHECK(eventually([&] {
+        for (const auto& message : supervisor->drain().messages) heard.insert(message.topic);
+        return heard.contains("alpha/state");  // in order: what is not there by now was refused
+    }));
+    CHECK(heard == std::set<std::string>{"alpha/c3", "alpha/web", "alpha/credential/token", "alpha/agent", "alpha/state"});
+    for (const auto* topic : {"alpha/c3", "bravo/submit", "alpha/submit", "alpha/cmd/restart"})
+        REQUIRE(publish(*supervisor, topic));
+    CHECK(eventually([&] {
+        for (const auto& message : agent->drain().messages) read.insert(message.topic);
+        return read.contains("alpha/cmd/restart");
+    }));
+    CHECK(read == std::set<std::string>{"alpha/submit", "alpha/cmd/restart"});
+    // A probe that comes into the conf later: the agent is connected, and stays so.
+    REQUIRE(registrar.ensure({{alpha, {"alpha/c4"}}, {bravo, {}}}));
+    REQUIRE(sys::write_file_atomic(folder.path() + "/whole.acl", access_of(), 0644, sys::Durability::fast));
+    broker.reload();
+    CHECK(eventually([&] {
+        for (const auto& message : supervisor->drain().messages) heard.insert(message.topic);
+        return publish(*agent, "alpha/c4") && heard.contains("alpha/c4");
+    }));
+    CHECK(agent->epoch() == 1);
+}
+
+TEST_CASE("registrar: a topic stays allowed until its SUT goes, also for the supervisor's next life") {
+    const test::TempFolder folder;
+    const auto alpha = *SutName::parse("alpha"), bravo = *SutName::parse("bravo");
+    const auto file = folder.path() + "/agents.acl";
+    Registrar first(folder.path(), folder.path());
+    REQUIRE(first.ensure({{alpha, {"alpha/c3"}}, {bravo, {}}}));
+    CHECK(text_of(file) == "user alpha\ntopic write alpha/c3\n");
+    Registrar next(folder.path(), folder.path());
+    REQUIRE(next.ensure({{alpha, {"alpha/web"}}, {bravo, {"bravo/c3"}}}));
+    CHECK(text_of(file) == "user alpha\ntopic write alpha/c3\ntopic write alpha/web\nuser bravo\ntopic write bravo/c3\n");
+    REQUIRE(next.forget(alpha));
+    CHECK(text_of(file) == "user bravo\ntopic write bravo/c3\n");
+}
+
+TEST_CASE("registrar: the supervisor allows the probes that its confs name, whatever the engine does") {
+    const test::TempFolder folder;
+    REQUIRE(sys::write_file_atomic(folder.path() + "/alpha.conf", "probes:\n- {name: c3, url: 'http://device/'}\n", 0644, sys::Durability::fast));
+    REQUIRE(sys::write_file_atomic(folder.path() + "/bravo.conf", "command: x\n", 0644, sys::Durability::fast));
+    const auto line = "timeout 3 " SUPERVISOR " --conf-dir " + folder.path() + " --state-dir " + folder.path() + "/state --auth-dir " +
+                      folder.path() + " --broker mqtt://127.0.0.1:1 --docker-host unix:///no/engine.sock >/dev/null 2>&1";
+    CHECK(std::system(line.c_str()) != 0);
+    CHECK(text_of(folder.path() + "/agents.acl") == "user alpha\ntopic write alpha/c3\n");
+}
