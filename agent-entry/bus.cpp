@@ -279,7 +279,7 @@ HealthVerdict Agent::own_verdict(SteadyTime now) const {
     if (const auto trouble = pump_->trouble(); !trouble.empty()) return {Health::unhealthy, trouble};
     if (pump_stands_.length() > rules.max_age)
         return {Health::unhealthy, "the output pump has not moved for more than " + format_duration(rules.max_age)};
-    const auto life = lifecycle_.verdict(now), said = output_watch_.verdict();
+    auto life = lifecycle_.verdict(now), said = output_watch_.verdict();
     if (life.health == Health::unhealthy) return life;
     if (said.health == Health::unhealthy) return said;
     if (rules.silence && lifecycle_.state() == Lifecycle::State::running && silence_.length() > *rules.silence)
