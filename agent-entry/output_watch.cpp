@@ -86,11 +86,14 @@ void OutputWatch::read_on(std::unique_lock<std::mutex>& lock) {
     const auto end = log_->end();
     const auto piece = log_->read(at_, k_read);
     if (piece.offset != at_) {
-        sys::log(sys::Level::warn, std::to_string(piece.offset - at_) + " bytes of output came too fast for unhealthy_on");
+        if (skipped_ == 0) sys::log(sys::Level::warn, "output comes too fast for unhealthy_on: not all of it is looked at");
+        skipped_ += piece.offset - at_;
         lines_.skipped();
     }
     at_ = piece.bytes.empty() ? end : piece.offset + piece.bytes.size();
     lines_.take(piece.bytes);
+    if (skipped_ != 0 && at_ == log_->end())
+        sys::log(sys::Level::warn, std::to_string(std::exchange(skipped_, 0)) + " bytes of output came too fast for unhealthy_on");
     lock.lock();
 }
 

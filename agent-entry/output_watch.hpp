@@ -40,12 +40,13 @@ class OutputWatch {
     const sys::Wake& owner_;
     std::vector<std::string> unhealthy_on_, clear_on_;  ///< main thread's: as they are compiled
     std::uint64_t seen_ = 0;                            ///< main thread's: the log's end at the last look
-    mutable std::mutex mutex_;                          ///< guards all below; lines_ and at_ are the thread's own
+    mutable std::mutex mutex_;                          ///< guards all below; lines_, at_ and skipped_ are the thread's own
     std::condition_variable_any changed_;
     std::optional<LineWatch::Rules> fresh_rules_;
     std::optional<std::uint64_t> restart_at_;
     std::string why_, trouble_;
     std::uint64_t at_ = 0;
+    std::uint64_t skipped_ = 0;  ///< bytes, until it has caught up
     LineWatch lines_;
     std::jthread thread_;
 };

@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <stdexcept>
 
@@ -45,6 +46,8 @@ void PrivateAgent::start(const std::string& crash_at) {
     };
     const auto out = append_to("/out"), err = append_to("/err");
     std::vector<std::string> environment{"PATH=/usr/bin:/bin"};
+    for (const auto* options : {"ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS"})
+        if (const auto* value = std::getenv(options)) environment.push_back(std::string(options) + "=" + value);
     if (!crash_at.empty()) environment.push_back("SUTFLEET_CRASH_AT=" + crash_at);
     const auto child = sys::spawn({{program_, "--conf-dir", folder_.path() + "/conf", "--state-dir", folder_.path() + "/state",
                                     "--run-dir", folder_.path() + "/run", "--secrets-dir", folder_.path() + "/secrets"},
