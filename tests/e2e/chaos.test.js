@@ -83,10 +83,11 @@ async function tellAll(explorer) {
   for (const role of ['supervisor', 'broker']) tell(`logs --tail 60 ${byRole(role)}`);
 }
 
-test(`chaos with ${jobs} jobs in ${seconds} s, seed ${seed}`, async () => {
+test(`chaos with ${jobs} jobs in ${seconds} s, seed ${seed}`, async (t) => {
   run('docker-compose', 'up', '-d', '--no-build');
   fs.writeFileSync(path.join(sutDir, 'chaos.conf'), 'description: for the chaos test\n');
   const explorer = await Explorer.open();
+  t.after(() => explorer.close());
   for (const sut of suts) await explorer.until(`${sut}/agent`, (v) => v === 'ok', 120);
   const acknowledged = new Set();
   explorer.client.on('message', (topic, payload) => { if (payload.length > 0) acknowledged.add(topic); });
@@ -170,7 +171,6 @@ test(`chaos with ${jobs} jobs in ${seconds} s, seed ${seed}`, async () => {
   }
   console.log(`seed ${seed}: faults ${JSON.stringify(done)} jobs ${JSON.stringify(counts)} texts ${JSON.stringify(textCounts)}`);
   assert.equal(counts.SUCCEEDED + counts.LOST, jobs);
-  await explorer.close();
   fs.unlinkSync(path.join(sutDir, 'chaos.conf'));
   await until('the extra agent is gone', () => !inspect(container('chaos')));
 });
