@@ -28,6 +28,11 @@ std::map<std::string, std::string> helper_labels(const Settings& settings) {
     return labels;
 }
 
+/// What an engine says whose earlier life ended while the container did: "task <id>: already exists", "id already in use".
+bool is_left_over(const std::string& error) {
+    return error.find("already exists") != std::string::npos || error.find("already in use") != std::string::npos;
+}
+
 }  // namespace
 
 Executor::Executor(const Settings& settings, Engine& engine, const sys::Wake& owner)
@@ -68,7 +73,7 @@ Outcome Executor::perform(const Task& task) {
     Outcome outcome{task.action, {}, {}, {}, {}};
     switch (task.action.verb) {
         case Verb::create: outcome.result = create(task, outcome); break;
-        case Verb::start: outcome.result = engine_.start(task.container); break;
+        case Verb::start: outcome.result = start(task, outcome); break;
         case Verb::restart: outcome.result = restart(task, outcome); break;
         case Verb::recreate:
             outcome.result = remove(task, true);
@@ -163,6 +168,15 @@ std::string Executor::gather_evidence(const Task& task) {
     const auto tail = engine_.tail(task.container, k_evidence_lines);
     return encode_evidence({format_rfc3339(sys::wall_now()), task.action.reason, found ? found->health_log : std::string(),
                             tail.value_or(std::string())});
+}
+
+/// A container that its engine's earlier life keeps from starting is made anew.
+Result<void> Executor::start(const Task& task, Outcome& outcome) {
+    auto started = engine_.start(task.container);
+    if (started || !task.file.conf || !is_left_over(started.error().message)) return started;
+    sys::log(sys::Level::warn, "sut=" + task.action.sut.str() + " " + started.error().message + ": the container is made anew");
+    if (auto removed = remove(task, true); !removed) return removed;
+    return create(task, outcome);
 }
 
 Result<void> Executor::restart(const Task& task, Outcome& outcome) {

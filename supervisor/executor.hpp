@@ -49,6 +49,7 @@ class Executor {
     Outcome perform(const Task& task);
     Result<void> create(const Task& task, Outcome& outcome);
     Result<void> deliver(const Task& task, Outcome& outcome, bool with_state);
+    Result<void> start(const Task& task, Outcome& outcome);
     Result<void> restart(const Task& task, Outcome& outcome);
     Result<void> remove(const Task& task, bool with_conf);
     Result<void> ensure_programs();

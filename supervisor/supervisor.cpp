@@ -28,11 +28,6 @@ std::string host_name() {
     return name;
 }
 
-/// What an engine says whose earlier life ended while the container did: "task <id>: already exists", "id already in use".
-bool is_left_over(const std::string& error) {
-    return error.find("already exists") != std::string::npos || error.find("already in use") != std::string::npos;
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Supervisor>> Supervisor::open(const Settings& settings) {
@@ -275,8 +270,6 @@ void Supervisor::settle(const Outcome& outcome, SteadyTime now) {
         history.last_beat.reset();
     }
     history.failures = outcome.result ? 0 : history.failures + 1;
-    if (outcome.action.verb == Verb::start && !outcome.result && is_left_over(outcome.result.error().message))
-        history.failures = std::max(history.failures, k_recreate_after);  // no other start of it will do better
     history.not_before = now + backoff(k_failed_actions, history.failures);
     if (outcome.action.verb == Verb::probe && outcome.result && history.probe == History::Probe::fine) return;
     const std::string error = outcome.result ? "" : outcome.result.error().message;
