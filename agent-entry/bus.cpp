@@ -101,7 +101,8 @@ void Agent::settle_repeats(const std::vector<mqtt::Message>& heard, SteadyTime n
     if (!uptime && now - *uptime_asked_ < k_uptime_limit) return;
     book_->settle_repeats(uptime, sys::wall_now());
     uptime_asked_.reset();
-    if (const auto done = session_->unsubscribe(k_broker_uptime); !done) return;  // the connection is gone, and the subscription with it
+    // If it fails, the connection is gone, and the subscription with it.
+    [[maybe_unused]] const auto unsubscribed = session_->unsubscribe(k_broker_uptime);
 }
 
 void Agent::hear(const mqtt::Message& message, SteadyTime now) {

@@ -21,9 +21,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-/// What a shell calls a program that is not there, or cannot be run.
-int shell_code(const Error& error) { return error.kind == ErrorKind::not_found ? 127 : 126; }
-
 /// http-probe keeps to its own limit; this is for one that cannot, say because a name server hangs.
 constexpr auto k_probe_grace = 2s;
 constexpr std::pair<std::chrono::milliseconds, std::chrono::milliseconds> k_renewal_limits{1min, 1h};
@@ -119,7 +116,7 @@ std::optional<int> Household::start(Kind kind, const std::string& name, const Co
     const auto process = hands_.start(command, label, extra);
     if (!process) {
         sys::log(sys::Level::error, label + " cannot be started: " + process.error().message);
-        return shell_code(process.error());
+        return sys::shell_code(process.error());
     }
     child.process = *process;
     if (limit) child.limit_at = now + *limit;

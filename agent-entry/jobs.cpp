@@ -124,7 +124,7 @@ void Agent::spawn_phase(const SpawnPhase& step, SteadyTime now) {
     }
     const auto note = "sutfleet: " + step.phase + " cannot be started: " + child.error().message + "\n";
     [[maybe_unused]] const auto noted = current_->log->append(note);
-    phase_ended(child.error().kind == ErrorKind::not_found ? 127 : 126, now);
+    phase_ended(sys::shell_code(child.error()), now);
 }
 
 void Agent::phase_ended(int code, SteadyTime now) {

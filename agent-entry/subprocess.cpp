@@ -29,8 +29,6 @@ std::vector<std::string> environment(const std::map<std::string, std::string>& c
     return out;
 }
 
-int shell_code(const Error& error) { return error.kind == ErrorKind::not_found ? 127 : 126; }
-
 }  // namespace
 
 Result<Agent::Running> Agent::start(const Command& command, const std::shared_ptr<LogFile>& log,
@@ -84,7 +82,7 @@ void Agent::run_command(SteadyTime now) {
         command_code_.reset();
         return;
     }
-    const int code = shell_code(child.error());
+    const int code = sys::shell_code(child.error());
     sys::log(sys::Level::error, "the command cannot be started: " + child.error().message);
     command_code_ = code;
     lifecycle_.exited(code, now);

@@ -77,6 +77,8 @@ Result<Child> spawn(const SpawnRequest& request) {
     return child;
 }
 
+int shell_code(const Error& error) { return error.kind == ErrorKind::not_found ? 127 : 126; }
+
 std::optional<Reaped> reap_one() {
     int status = 0;
     const pid_t pid = ::waitpid(-1, &status, WNOHANG);

@@ -28,6 +28,8 @@ struct Child {
 
 /// @return not_found or permanent when the program cannot be run (what a shell calls 127 and 126).
 Result<Child> spawn(const SpawnRequest& request);
+/// What a shell calls a program that is not there (127), or cannot be run (126). `error`: of spawn.
+[[nodiscard]] int shell_code(const Error& error);
 
 /// One ended child, as waitpid(2) tells it.
 struct Reaped {

@@ -16,11 +16,10 @@
 using namespace sutfleet;
 using namespace std::chrono_literals;
 using test::eventually;
+using test::has;
 using test::Lab;
 
 namespace {
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 bool gone(const Lab& lab, const std::string& id) {
     const auto marker = "SUTFLEET_ARTIFACTS=" + lab.agent->folder() + "/state/jobs/" + id + "/artifacts";

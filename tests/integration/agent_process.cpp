@@ -17,15 +17,13 @@
 using namespace sutfleet;
 using namespace std::chrono_literals;
 using test::eventually;
+using test::has;
+using test::k_nowhere;
 using test::Lab;
 using test::PrivateAgent;
 using test::shell_rules;
 
 namespace {
-
-constexpr const char* k_nowhere = "mqtt://127.0.0.1:1";  // no broker: nothing may wait for it
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 bool logged(const PrivateAgent& agent, const std::string& part) {
     return eventually([&] { return has(agent.log(), part); });

@@ -12,15 +12,13 @@
 using namespace sutfleet;
 using namespace std::chrono_literals;
 using test::eventually;
+using test::has;
+using test::k_nowhere;
 using test::Lab;
 using test::PrivateAgent;
 using test::shell_rules;
 
 namespace {
-
-constexpr const char* k_nowhere = "mqtt://127.0.0.1:1";
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 bool soon(const std::function<bool()>& condition) { return eventually(condition, 60s); }
 

@@ -18,6 +18,7 @@
 
 using namespace sutfleet;
 using namespace std::chrono_literals;
+using test::has;
 
 namespace {
 
@@ -35,8 +36,6 @@ Ran run(const std::string& line) {
     ran.exit = WEXITSTATUS(::pclose(pipe));
     return ran;
 }
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 /// A socket that takes each connection, sends the same bytes, and closes or hangs.
 class FalseEngine {

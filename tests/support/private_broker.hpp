@@ -61,6 +61,11 @@ class SilentServer {
     int port_ = 0;
 };
 
+/// No broker: for what must not wait for one.
+inline constexpr const char* k_nowhere = "mqtt://127.0.0.1:1";
+
+inline bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
 /// Asks until it is so. @return false after the limit.
 bool eventually(const std::function<bool()>& condition, std::chrono::milliseconds limit = std::chrono::seconds{20});
 
