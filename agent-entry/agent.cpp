@@ -23,8 +23,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t k_conf_limit = 1024 * 1024;
-constexpr std::uint64_t k_log_bytes = 10 * 1024 * 1024;
-constexpr unsigned k_log_keep = 5;
 constexpr auto k_session_life = std::chrono::hours{24 * 7};
 constexpr auto k_longest_wait = 1s;
 constexpr auto k_conf_look = 5s;
@@ -60,7 +58,7 @@ Result<std::unique_ptr<Agent>> Agent::open(Folders folders) {
     auto book = JobBook::open(folders.state, conf->sut, sys::wall_now());
     if (!book) return fail(book.error());
     if (auto made = sys::make_folders(folders.state + "/log", 0755); !made) return fail(made.error());
-    auto log = LogFile::open(folders.state + "/log/agent.log", k_log_bytes, k_log_keep);
+    auto log = LogFile::open(folders.state + "/log/agent.log", conf->rules.log.max_bytes, conf->rules.log.keep);
     if (!log) return fail(log.error());
     auto wake = sys::Wake::open();
     if (!wake) return fail(wake.error());
@@ -238,6 +236,7 @@ void Agent::reload(SteadyTime now) {
     conf_ = *std::move(conf);
     heartbeat_->set_rules(conf_.rules.health);
     job_folders_->set_rules(conf_.rules.jobs);
+    log_->set_limits(conf_.rules.log.max_bytes, conf_.rules.log.keep);
     pump_->set_secrets(read_secrets(folders_.secrets));
     sys::log(sys::Level::info, "the conf was reloaded");
     if (command_changed && !stopping_) restart_command(now);

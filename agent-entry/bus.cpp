@@ -60,10 +60,12 @@ ordered_json transaction_of(const std::string& payload) {
 }  // namespace
 
 void Agent::hear_broker(SteadyTime now) {
-    auto drained = session_->drain();
+    // What comes before the connection is whole could not be answered: it waits.
+    auto drained = session_->connected() ? session_->drain() : mqtt::Drained{};
     if (session_->connected() && session_->epoch() != epoch_) {
         epoch_ = session_->epoch();
         uptime_asked_.reset();
+        tails_.clear();
         feed_.rewind();
         for (auto& old : trailing_) old.feed.rewind();
         if (current_) current_->feed.rewind();
@@ -74,6 +76,7 @@ void Agent::hear_broker(SteadyTime now) {
         sys::crash_point("broker: connected");
     }
     for (const auto id : drained.acknowledged) {
+        tails_.erase(id);
         feed_.acknowledged(id);
         sys::crash_point("output: acknowledged");
         for (auto& old : trailing_) old.feed.acknowledged(id);
@@ -108,21 +111,24 @@ void Agent::hear(const mqtt::Message& message, SteadyTime now) {
     const auto verb = topic->rest.substr(k_cmd.size());
     if (message.payload.empty() && verb == "cancel" && !current_) return;
     sys::crash_point("command: not obeyed");
+    if (verb == "tail") return answer(message, verb, tail(message.payload), DataForm::json);
     const auto outcome = obey(verb, argument_of(message.payload), now);
     sys::crash_point("command: obeyed, not answered");
     answer(message, verb, outcome);
 }
 
-void Agent::answer(const mqtt::Message& request, std::string_view verb, const Result<std::string>& outcome) {
+void Agent::answer(const mqtt::Message& request, std::string_view verb, const Result<std::string>& outcome, DataForm form) {
+    const auto data = !outcome ? ordered_json(nullptr) : form == DataForm::json ? ordered_json::parse(*outcome) : ordered_json(*outcome);
     mqtt::Publication reply;
     reply.topic = request.response_topic.empty() ? topics_.response(conf_.sut, verb) : request.response_topic;
     reply.correlation_data = request.correlation_data;
     reply.payload = dump({{"status", outcome ? "ok" : "error"},
-                          {"data", outcome ? ordered_json(*outcome) : ordered_json(nullptr)},
+                          {"data", data},
                           {"error", outcome ? ordered_json(nullptr) : ordered_json(outcome.error().message)},
                           {"transaction", transaction_of(request.payload)}});
-    if (const auto sent = session_->publish(reply); !sent)
-        sys::log(sys::Level::warn, "an answer was lost: " + sent.error().message);
+    const auto sent = session_->publish(reply);
+    if (!sent) sys::log(sys::Level::warn, "an answer was lost: " + sent.error().message);
+    if (sent && outcome && form == DataForm::json) tails_.insert(*sent);
 }
 
 Result<std::string> Agent::obey(std::string_view verb, const std::string& argument, SteadyTime now) {
@@ -165,7 +171,7 @@ Result<std::string> Agent::obey(std::string_view verb, const std::string& argume
     }
     if (verb == "prune") return prune(argument);
     return fail(ErrorKind::invalid_input, "unknown command '" + std::string(verb.substr(0, 40)) +
-                                              "': expected cancel, restart, drain, resume or prune");
+                                              "': expected cancel, restart, drain, resume, prune or tail");
 }
 
 Result<std::string> Agent::prune(const std::string& argument) {
@@ -231,6 +237,7 @@ OutputFeed::Publish Agent::publisher(const std::string& stream, const std::strin
                                        {"job", job},
                                        {"stream", stream},
                                        {"offset", std::to_string(batch.offset)},
+                                       {"bytes", std::to_string(batch.bytes)},
                                        {"dropped", std::to_string(batch.dropped)}};
         return session_->publish(publication);
     };

@@ -14,6 +14,7 @@ namespace sutfleet::agent {
 namespace {
 constexpr std::size_t k_read = 64 * 1024;
 constexpr int k_turn_ms = 1000;        ///< the longest time between two ticks
+constexpr std::size_t k_unsettled_limit = 16;  ///< logs that may keep what the disk did not take
 constexpr int k_turns_in_a_row = 16;   ///< of one source, before the others get theirs
 }  // namespace
 
@@ -84,6 +85,7 @@ void Pump::run(const std::stop_token& stop) {
         for (const auto& source : now) set.push_back({source->fd.get(), POLLIN, 0});
         ::poll(set.data(), set.size(), k_turn_ms);
         wake_.clear();
+        settle_logs();
         for (const auto& source : now) {
             bool finishing = false;
             {
@@ -94,6 +96,7 @@ void Pump::run(const std::stop_token& stop) {
             if (!open || finishing) drop(*source);
         }
     }
+    settle_logs();
 }
 
 bool Pump::empty(Source& source, bool finishing, std::string& buffer) {
@@ -117,17 +120,41 @@ void Pump::take(Source& source, std::string_view bytes) {
 
 void Pump::write_out(const Source& source, std::string_view bytes) {
     if (bytes.empty()) return;
-    const auto written = source.log->append(bytes);
-    owner_.notify();
-    if (const std::scoped_lock lock(mutex_); !written && trouble_.empty()) {
-        trouble_ = "cannot write the log: " + written.error().message;
-        sys::log(sys::Level::error, trouble_);
-    } else if (written && !trouble_.empty()) {
-        trouble_.clear();
-        sys::log(sys::Level::info, "the log can be written again");
-    }
+    append(source.log, bytes);
     // The container's stdout is the engine's: nothing can be done about a failure there.
     [[maybe_unused]] const auto out = sys::write_all(out_, bytes);
+}
+
+void Pump::note(const std::shared_ptr<LogFile>& log, std::string_view text) { append(log, text); }
+
+void Pump::append(const std::shared_ptr<LogFile>& log, std::string_view bytes) {
+    const auto written = log->append(bytes);
+    owner_.notify();
+    if (written) return;
+    const std::scoped_lock lock(mutex_);
+    if (trouble_.empty()) sys::log(sys::Level::error, written.error().message);
+    trouble_ = written.error().message;
+    if (std::ranges::find(unsettled_, log) != unsettled_.end()) return;
+    if (unsettled_.size() == k_unsettled_limit) unsettled_.erase(unsettled_.begin());
+    unsettled_.push_back(log);
+}
+
+/// What the disk did not take is tried again, also when nothing more is written.
+void Pump::settle_logs() {
+    std::vector<std::shared_ptr<LogFile>> waiting;
+    {
+        const std::scoped_lock lock(mutex_);
+        waiting = unsettled_;
+    }
+    for (const auto& log : waiting) {
+        if (!log->settle()) continue;
+        const std::scoped_lock lock(mutex_);
+        std::erase(unsettled_, log);
+        if (!unsettled_.empty()) continue;
+        trouble_.clear();
+        sys::log(sys::Level::info, "the logs can be written again");
+        owner_.notify();
+    }
 }
 
 void Pump::drop(Source& source) {

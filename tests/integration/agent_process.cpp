@@ -122,7 +122,9 @@ TEST_CASE("restart policies: on-failure starts it again, an end with 0 is its en
     PrivateAgent done(AGENT_ENTRY, k_nowhere, shell_rules("echo once"));
     CHECK(eventually([&] { return has(done.heartbeat(), "command ended (0)") || has(done.heartbeat(), "broker"); }));
     CHECK(eventually([&] { return done.log() == "once\n"; }));
-    PrivateAgent missing(AGENT_ENTRY, k_nowhere, AgentRules{.command = Command{{"/no/such/program"}}, .restart = RestartPolicy::no, .queues = {}, .phases = {}, .jobs = {}, .timeouts = {}, .health = {}, .env = {}});
+    auto no_program = shell_rules("", RestartPolicy::no);
+    no_program.command = Command{{"/no/such/program"}};
+    PrivateAgent missing(AGENT_ENTRY, k_nowhere, no_program);
     CHECK(eventually([&] { return has(missing.heartbeat(), "command ended (127)"); }));
 }
 
