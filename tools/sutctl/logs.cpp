@@ -70,6 +70,7 @@ class Logs {
         }
         if (message.topic == context_.topics.of(sut_, k_agent)) {
             agent_ = message.payload.empty() ? agent_ : message.payload;
+            if (behind_ && phase_ == Phase::live && agent_ != k_offline) return go_on_reading();
         } else if (message.topic == context_.topics.of(sut_, k_output)) {
             return hear_output(message);
         } else {
@@ -128,6 +129,7 @@ class Logs {
     }
 
     Outcome<> go_on_reading() {
+        behind_ = false;
         if (phase_ == Phase::back) {
             pieces_.clear();
             return ask({});
@@ -199,6 +201,10 @@ class Logs {
     void do_without_file(const std::string& why) {
         tail_.give_up();
         phase_ = Phase::live;
+        if (has_file_ && context_.options.follow) {  // the question was lost with the broker: again at the agent's next word
+            behind_ = true;
+            return;
+        }
         context_.screen.say(why + ": of its output there is what the broker keeps, the newest");
         for (const auto& message : held_) printer_.print(message, context_.options.tail);
         held_.clear();
@@ -216,6 +222,7 @@ class Logs {
     std::unique_ptr<Link> link_;
     Phase phase_ = Phase::settling;
     bool has_file_ = false;
+    bool behind_ = false;  ///< something may be in the file that was not asked for
     bool done_ = false;
     std::optional<JobView> record_;
     std::string agent_;  ///< what it says of itself
