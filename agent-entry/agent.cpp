@@ -57,9 +57,10 @@ Result<std::unique_ptr<Agent>> Agent::open(Folders folders) {
     if (!watch) return fail(watch.error());
     auto book = JobBook::open(folders.state, conf->sut, sys::wall_now());
     if (!book) return fail(book.error());
-    if (auto made = sys::make_folders(folders.state + "/log", 0755); !made) return fail(made.error());
-    auto log = LogFile::open(folders.state + "/log/agent.log", conf->rules.log.max_bytes, conf->rules.log.keep);
-    if (!log) return fail(log.error());
+    [[maybe_unused]] const auto made = sys::make_folders(folders.state + "/log", 0755);  // what is wrong shows next
+    const auto& rotation = conf->rules.log;
+    auto log = LogFile::open(folders.state + "/log/agent.log", rotation.max_bytes, rotation.keep);
+    if (!log) log = LogFile::open_later(folders.state + "/log/agent.log", rotation.max_bytes, rotation.keep, log.error());
     auto wake = sys::Wake::open();
     if (!wake) return fail(wake.error());
     std::unique_ptr<Agent> agent(new Agent(std::move(folders),
@@ -91,6 +92,7 @@ Result<void> Agent::connect() {
     if (!pump) return fail(pump.error());
     pump_ = *std::move(pump);
     pump_->set_secrets(read_secrets(folders_.secrets));
+    pump_->note(log_, "");  // trouble with it is known from the start
     heartbeat_ = std::make_unique<HeartbeatWriter>(
         folders_.run + "/" + std::string(agent_files::k_heartbeat), [raw = pump_.get()] { return raw->last_tick_ns(); },
         conf_.rules.health);

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <system_error>
 
+#include "core/heartbeat.hpp"
 #include "sys/clock.hpp"
 
 namespace sutfleet::agent {
@@ -52,6 +53,14 @@ Result<std::shared_ptr<LogFile>> LogFile::open(std::string path, std::uint64_t m
     std::shared_ptr<LogFile> log(new LogFile(std::move(path), max_bytes, keep));
     if (max_bytes != 0) log->find_rotated();
     if (auto opened = log->open_newest(); !opened) return fail(opened.error());
+    return log;
+}
+
+std::shared_ptr<LogFile> LogFile::open_later(std::string path, std::uint64_t max_bytes, unsigned keep, const Error& why) {
+    std::shared_ptr<LogFile> log(new LogFile(std::move(path), max_bytes, keep));
+    if (max_bytes != 0) log->find_rotated();
+    log->files_.push_back(nullptr);  // the newest
+    log->trouble_ = why;
     return log;
 }
 
@@ -128,6 +137,16 @@ std::size_t LogFile::next_part(std::string_view bytes) {
     }
 }
 
+/// A file whose bytes, if it has any, are no part of the stream: what waits in memory goes behind them.
+Result<void> LogFile::open_behind_window() {
+    auto fresh = open_regular(path_, O_RDWR | O_CREAT | O_APPEND);
+    if (!fresh) return fail(explain("cannot open", errno));
+    size_ = fresh->second;
+    last_ = '\n';
+    add_file(std::move(fresh->first), 0);
+    return {};
+}
+
 Result<std::size_t> LogFile::put(std::string_view bytes) {
     std::shared_ptr<const sys::UniqueFd> file;
     {
@@ -169,10 +188,12 @@ Result<void> LogFile::write(std::string_view& bytes) {
     return {};
 }
 
+/// Only what waits keeps the order of what is appended.
+bool LogFile::waits() const { return !files_.back() || !window_.empty() || !mark_.empty() || unmarked_ > 0; }
+
 Result<void> LogFile::append(std::string_view bytes) {
     const std::scoped_lock writing(writing_);
-    const bool waits = !window_.empty() || !mark_.empty() || unmarked_ > 0;
-    if (!waits) {
+    if (!waits()) {
         auto written = write(bytes);
         if (bytes.empty()) return written;
         trouble_ = written.error();
@@ -197,12 +218,11 @@ void LogFile::hold(std::string_view bytes) {
 
 Result<void> LogFile::settle() {
     const std::scoped_lock writing(writing_);
-    const bool waits = !window_.empty() || !mark_.empty() || unmarked_ > 0;
-    if (!waits && rotate_at_ == SteadyTime{}) return {};
+    if (!waits() && rotate_at_ == SteadyTime{}) return {};
     const auto now = sys::steady_now();
     if (now < retry_at_) return fail(trouble_);
     retry_at_ = now + k_retry;
-    let_go_of_removed();
+    if (auto opened = let_go_of_removed(); !opened) return opened;
     auto written = write_mark();
     if (written) written = write_window();
     if (written && rotate_at_ != SteadyTime{} && last_ == '\n') written = rotate();
@@ -241,22 +261,17 @@ Result<void> LogFile::write_window() {
 }
 
 /// A file that somebody has removed to make room takes its room until it is closed.
-void LogFile::let_go_of_removed() {
-    const auto is_removed = [](const sys::UniqueFd& file) {
+Result<void> LogFile::let_go_of_removed() {
+    const auto is_removed = [](const std::shared_ptr<const sys::UniqueFd>& file) {
         struct stat info {};
-        return ::fstat(file.get(), &info) == 0 && info.st_nlink == 0;
+        return !file || (::fstat(file->get(), &info) == 0 && info.st_nlink == 0);
     };
-    if (is_removed(*files_.back())) {
-        auto fresh = open_regular(path_, O_RDWR | O_CREAT | O_APPEND);
-        if (!fresh) return;
-        size_ = fresh->second;
-        last_ = '\n';
-        add_file(std::move(fresh->first), 0);
-    }
+    if (is_removed(files_.back()))
+        if (auto opened = open_behind_window(); !opened) return trouble_ = opened.error(), opened;
     std::vector<std::shared_ptr<const sys::UniqueFd>> removed;
     const std::scoped_lock lock(mutex_);
     for (std::size_t i = 0; i + 1 < files_.size();) {
-        if (!is_removed(*files_[i])) {
+        if (!is_removed(files_[i])) {
             ++i;
             continue;
         }
@@ -264,12 +279,13 @@ void LogFile::let_go_of_removed() {
         removed.push_back(std::move(files_[i]));
         files_.erase(files_.begin() + static_cast<std::ptrdiff_t>(i));
     }
+    return {};
 }
 
 Error LogFile::explain(std::string_view what, int error) const {
     const auto where = path_ + ": " + text_of(error);
     if (error == ENOSPC || error == EDQUOT)
-        return {ErrorKind::transient, "no room for logs, make some on the state volume: " + where};
+        return {ErrorKind::transient, std::string(k_no_room) + ", make some on the state volume: " + where};
     return {ErrorKind::permanent, std::string(what) + " the log " + where};
 }
 

@@ -33,6 +33,8 @@ class LogFile {
   public:
     /// Appends to what is there. `max_bytes` 0: never rotated.
     static Result<std::shared_ptr<LogFile>> open(std::string path, std::uint64_t max_bytes, unsigned keep);
+    /// When that fails: what is appended waits in memory until the file can be opened.
+    static std::shared_ptr<LogFile> open_later(std::string path, std::uint64_t max_bytes, unsigned keep, const Error& why);
     void set_limits(std::uint64_t max_bytes, unsigned keep);
 
     /// What cannot be written waits in memory; the error says why, and what a person can do.
@@ -75,6 +77,7 @@ class LogFile {
     void find_rotated();
     void add_file(sys::UniqueFd fd, std::uint64_t size);
     Result<void> open_newest();
+    Result<void> open_behind_window();
     Result<void> rotate();
     [[nodiscard]] std::size_t next_part(std::string_view bytes);
     Result<void> write(std::string_view& bytes);
@@ -83,7 +86,8 @@ class LogFile {
     Result<void> write_window();
     void hold(std::string_view bytes);
     void wrote(std::uint64_t position, std::size_t size, char last, bool from_window);
-    void let_go_of_removed();
+    Result<void> let_go_of_removed();
+    [[nodiscard]] bool waits() const;
     [[nodiscard]] Plan plan(std::uint64_t offset, std::size_t limit) const;
     [[nodiscard]] Error explain(std::string_view what, int error) const;
 

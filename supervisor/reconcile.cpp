@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "core/heartbeat.hpp"
+
 namespace sutfleet {
 namespace {
 
@@ -128,6 +130,7 @@ class Pass {
         else
             return;
         if (!wanted.restart_on_unhealthy) return hold(sut, doubt);
+        if (!hushed && doubt.find(k_no_room) != std::string::npos) return hold(sut, doubt);
         if (!hushed && history.job_runs) return hold(sut, doubt + "; waits for the running job");
         // A probe from before the silence tells nothing about it.
         const auto old = now_ - history.probed_at >= k_probe_again || (hushed && history.probed_at < *hushed);

@@ -35,6 +35,9 @@ struct HealthVerdict {
     bool operator==(const HealthVerdict&) const = default;
 };
 
+/// What the `why` of an agent that cannot write its logs begins with. A restart would not give it room.
+inline constexpr std::string_view k_no_room = "no room for logs";
+
 /// A stale heartbeat, main loop or pump is unhealthy, whatever the agent says of itself.
 [[nodiscard]] HealthVerdict judge(const Heartbeat& beat, std::int64_t now_ns);
 

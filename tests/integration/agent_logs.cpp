@@ -1,6 +1,7 @@
 // What a subprocess and jobs write: in the files, on stdout and on MQTT, with a broker and a disk that fail.
 #include <doctest/doctest.h>
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -275,6 +276,33 @@ TEST_CASE("a flood on a full disk: what is missing is marked in the file, counte
     CHECK(got.contradictions == 0);
     const auto answer = tail(lab, R"({"log":"agent","offset":)" + std::to_string(text.size() - 7) + "}");
     CHECK(answer["data"]["text"] == "100000\nend\n");
+}
+
+TEST_CASE("an agent that starts on a full disk, without a log file, runs and says why it is unhealthy") {
+    const test::TempFolder folder;
+    auto rules = shell_rules("i=0; while [ ! -e " + folder.path() + "/go ]; do i=$((i+1)); echo line $i; sleep 0.02; done; echo end; exec sleep 1000");
+    rules.health.heartbeat = 200ms;
+    Lab lab(AGENT_ENTRY, rules);
+    lab.agent->stop(SIGTERM);
+    const auto said_before = lab.agent->out().size();
+    const test::SmallDisk disk(lab.agent->folder() + "/state", 256 * 1024);
+    std::filesystem::create_directory(lab.agent->folder() + "/state/jobs");
+    std::filesystem::create_directory(lab.agent->folder() + "/state/log");
+    std::ofstream(lab.agent->folder() + "/state/jobs/journal") << "";
+    int inodes = 0;  // of which a tmpfs has a number, too
+    while (::mkdir((lab.agent->folder() + "/state/d" + std::to_string(++inodes)).c_str(), 0700) == 0) {}
+    OutputReader reader(lab.broker.url());
+    lab.agent->start();
+    CHECK(lab.says("agent", "unhealthy: no room for logs"));
+    CHECK(eventually([&] { return has(lab.agent->out().substr(said_before), "line 50\n"); }));
+    CHECK(eventually([&] { return has(reader.stream().bytes, "line 50\n"); }));
+    CHECK(lab.agent->log().empty());
+    for (; inodes > 0; --inodes) ::rmdir((lab.agent->folder() + "/state/d" + std::to_string(inodes)).c_str());
+    CHECK(lab.says("agent", "ok"));
+    go(folder);
+    CHECK(eventually([&] { return has(lab.agent->log(), "\nend\n"); }));
+    CHECK(lab.agent->log() == lab.agent->out().substr(said_before));
+    CHECK(eventually([&] { return reader.stream().bytes == lab.agent->log(); }));
 }
 
 TEST_CASE("a job on a full disk ends as it would, with its output on stdout and MQTT") {

@@ -13,7 +13,7 @@
 namespace sutfleet::test {
 
 SmallDisk::SmallDisk(std::string folder, std::size_t bytes) : folder_(std::move(folder)) {
-    const auto options = "size=" + std::to_string(bytes) + ",mode=0755";
+    const auto options = "size=" + std::to_string(bytes) + ",nr_inodes=200,mode=0755";
     if (::mount("tmpfs", folder_.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, options.c_str()) != 0)
         throw std::runtime_error("cannot mount a tmpfs on " + folder_ + ": " + std::strerror(errno));
 }
