@@ -26,6 +26,7 @@ constexpr std::size_t k_conf_limit = 1024 * 1024;
 constexpr auto k_session_life = std::chrono::hours{24 * 7};
 constexpr auto k_longest_wait = 1s;
 constexpr auto k_conf_look = 5s;
+constexpr auto k_last_output = 2s;
 
 std::string current_file(const Folders& folders, std::string_view name) {
     return folders.conf + "/" + std::string(agent_files::k_current) + "/" + std::string(name);
@@ -263,6 +264,7 @@ void Agent::report_health(SteadyTime now) {
 }
 
 int Agent::close() {
+    send_last_output(k_last_output);
     sys::crash_point("stop: not said");
     board_.refresh(topics_.of(conf_.sut, k_submit_status), std::string(k_offline));
     publish_state(sys::steady_now());

@@ -117,6 +117,7 @@ class Agent {
     enum class DataForm { text, json };
     void answer(const mqtt::Message& request, std::string_view verb, const Result<std::string>& outcome, DataForm form = DataForm::text);
     Result<std::string> tail(const std::string& payload);
+    void send_last_output(std::chrono::milliseconds limit);
     void settle_repeats(const std::vector<mqtt::Message>& heard, SteadyTime now);
     Result<std::string> prune(const std::string& argument);
     Result<std::string> obey(std::string_view verb, const std::string& argument, SteadyTime now);
