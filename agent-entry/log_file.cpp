@@ -11,6 +11,7 @@
 
 #include "core/heartbeat.hpp"
 #include "sys/clock.hpp"
+#include "sys/file.hpp"
 
 namespace sutfleet::agent {
 namespace {
@@ -139,6 +140,7 @@ std::size_t LogFile::next_part(std::string_view bytes) {
 
 /// A file whose bytes, if it has any, are no part of the stream: what waits in memory goes behind them.
 Result<void> LogFile::open_behind_window() {
+    if (!sys::make_folders(path_.substr(0, path_.rfind('/')), 0755)) return fail(explain("cannot open", errno));
     auto fresh = open_regular(path_, O_RDWR | O_CREAT | O_APPEND);
     if (!fresh) return fail(explain("cannot open", errno));
     size_ = fresh->second;
@@ -167,7 +169,13 @@ void LogFile::wrote(std::uint64_t position, std::size_t size, char last, bool fr
     const auto begin = end_ - window_.size();
     auto& newest = segments_.back();
     const bool follows = newest.file == files_.back() && newest.end == begin && newest.at + (newest.end - newest.begin) + size == position;
-    if (!follows) segments_.push_back({files_.back(), begin, begin, position - size});
+    if (!follows) {
+        const auto at = position - size;
+        for (auto& segment : segments_)  // what was in the file from there on is gone
+            if (segment.file == files_.back() && segment.at + (segment.end - segment.begin) > at)
+                segment.end = segment.begin + (at > segment.at ? at - segment.at : 0);
+        segments_.push_back({files_.back(), begin, begin, at});
+    }
     segments_.back().end += size;
     from_window ? static_cast<void>(window_.erase(0, size)) : static_cast<void>(end_ += size);
     size_ = position;

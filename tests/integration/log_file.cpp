@@ -162,6 +162,7 @@ TEST_CASE("log file: somebody truncates, removes or replaces it: readers get wha
         const auto piece = log->read(7, 100);
         CHECK(piece.bytes == "after\nmore\n");
         CHECK(piece.offset == 7);
+        CHECK(log->read(0, 100).offset == 7);  // and not the new bytes under the old offset
         CHECK(content(path) == "after\nmore\n");
     }
     SUBCASE("removed") {
