@@ -124,7 +124,8 @@ class Logs {
 
     Outcome<> ask(std::optional<std::uint64_t> offset, std::size_t bytes = k_piece) {
         const auto sent = tail_.ask(*link_, offset, bytes);
-        if (!sent) return tl::make_unexpected(sent.error());
+        if (!sent && sent.error().exit == k_interrupted) return tl::make_unexpected(sent.error());
+        if (!sent) do_without_file(sent.error().message);  // a user that only reads
         return {};  // without a broker: when it is back
     }
 
