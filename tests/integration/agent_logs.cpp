@@ -146,7 +146,7 @@ TEST_CASE("any bytes at all: exact in the file and on stdout, and accounted for 
                              "sleep 0.2; echo; sleep 0.2; head -c 67108864 /dev/zero | tr '\\0' z; echo; echo '  '; printf 'last line'");
     Lab lab(AGENT_ENTRY, rules);
     OutputReader reader(lab.broker.url());
-    const auto before = status_kib(lab.agent->pid(), "VmHWM");
+    [[maybe_unused]] const auto before = status_kib(lab.agent->pid(), "VmHWM");
     go(folder);
     const auto text = std::string("\n\n\na\0b\0\n\xff\xfe\xc3\n\x1b[31mred\x1b[0m\n10%\r20%\r30%\rdone\n\n", 43) + std::string(67'108'864, 'z') + "\n  \nlast line";
     REQUIRE(eventually([&] { return reader.stream().end >= text.size(); }, 120s));

@@ -38,8 +38,7 @@ std::optional<int> end_of(PrivateAgent& agent) {
 
 /// Numbers of /proc/PID/stat from the third field on; empty when it is gone.
 std::vector<std::string> stat_of(const std::string& pid) {
-    std::ifstream file("/proc/" + pid + "/stat");
-    std::string text((std::istreambuf_iterator<char>(file)), {});
+    const auto text = sys::read_file("/proc/" + pid + "/stat", 4096).value_or("");
     std::istringstream rest(text.substr(std::min(text.size(), text.rfind(')') + 2)));
     return std::vector<std::string>(std::istream_iterator<std::string>(rest), {});
 }
