@@ -24,7 +24,7 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t k_conf_limit = 1024 * 1024;
 constexpr auto k_session_life = std::chrono::hours{24 * 7};
-constexpr auto k_longest_wait = 1s;
+constexpr int k_reaped_at_once = 1000;
 constexpr auto k_conf_look = 5s;
 constexpr auto k_last_output = 2s;
 
@@ -37,6 +37,9 @@ Result<AgentConf> read_conf(const Folders& folders) {
     if (!text) return fail(text.error());
     return decode_agent_conf(*text);
 }
+
+/// So often that the heartbeat, which is as old as the last turn, stays far from max_age.
+std::chrono::milliseconds longest_turn(const HealthRules& rules) { return std::min<std::chrono::milliseconds>(1s, rules.max_age / 4); }
 
 std::string random_hex() {
     std::random_device random;
@@ -83,12 +86,15 @@ Agent::Agent(Folders folders, Deps deps, sys::Wake wake)
       book_(std::move(deps.book)),
       log_(std::move(deps.log)),
       feed_(log_),
+      output_watch_(log_, wake_),
       lifecycle_(conf_.rules.command.has_value(), conf_.rules.restart, sys::steady_now()),
       cleanups_(book_->unclean()),
+      gate_(folders_.state),
       since_(format_rfc3339(sys::wall_now())),
       broker_lost_(sys::steady_now()) {}
 
 Result<void> Agent::connect() {
+    book_->refuse_all(gate_.refusal());
     auto pump = Pump::open(wake_, STDOUT_FILENO);
     if (!pump) return fail(pump.error());
     pump_ = *std::move(pump);
@@ -97,6 +103,7 @@ Result<void> Agent::connect() {
     heartbeat_ = std::make_unique<HeartbeatWriter>(
         folders_.run + "/" + std::string(agent_files::k_heartbeat), [raw = pump_.get()] { return raw->last_tick_ns(); },
         conf_.rules.health);
+    set_health_rules();
     std::set<JobId> live;
     for (const auto& jobs : {cleanups_, book_->queued()})
         for (const auto& record : jobs) live.insert(record.id);
@@ -122,7 +129,7 @@ Result<void> Agent::connect() {
             return true;
         });
     // An earlier life may have ended before it could say so, or take away what is shown no more.
-    for (const auto& id : book_->hidden()) shown_jobs_.push_back(topics_.job(conf_.sut, id.str()));
+    for (const auto& id : book_->hidden()) shown_jobs_[topics_.job(conf_.sut, id.str())] = 0;
     if (const auto last = book_->last_started()) board_.set(topics_.of(conf_.sut, k_last_job), last->id.str());
     return {};
 }
@@ -141,7 +148,7 @@ int Agent::run() {
 }
 
 void Agent::wait() {
-    auto until = sys::steady_now() + k_longest_wait;
+    auto until = sys::steady_now() + longest_turn(conf_.rules.health);
     const auto sooner = [&](std::optional<SteadyTime> due) {
         if (due) until = std::min(until, *due);
     };
@@ -150,6 +157,7 @@ void Agent::wait() {
     sooner(command_kill_at_);
     if (session_->connected()) sooner(next_beat_);
     if (!rejection_.empty()) sooner(rejection_until_);
+    if (positions_stale_) sooner(positions_due_);
     if (current_) sooner(current_->run.due());
     const auto ms = std::chrono::ceil<std::chrono::milliseconds>(until - sys::steady_now()).count();
     std::array<pollfd, 3> set{
@@ -200,7 +208,12 @@ void Agent::hear_signals(SteadyTime now) {
 }
 
 void Agent::reap() {
-    while (const auto ended = sys::reap_one()) ended_[ended->pid] = ended->exit_code;
+    for (int i = 0; i < k_reaped_at_once; ++i) {
+        const auto ended = sys::reap_one();
+        if (!ended) return;
+        ended_[ended->pid] = ended->exit_code;
+    }
+    wake_.notify();  // a fork bomb must not keep us here
 }
 
 void Agent::settle_children(SteadyTime now) {
@@ -237,7 +250,7 @@ void Agent::reload(SteadyTime now) {
     const bool command_changed =
         old.command != fresh.command || old.restart != fresh.restart || old.env != fresh.env;
     conf_ = *std::move(conf);
-    heartbeat_->set_rules(conf_.rules.health);
+    set_health_rules();
     job_folders_->set_rules(conf_.rules.jobs);
     log_->set_limits(conf_.rules.log.max_bytes, conf_.rules.log.keep);
     pump_->set_secrets(read_secrets(folders_.secrets));
@@ -251,7 +264,7 @@ void Agent::begin_stop(SteadyTime now) {
     lifecycle_.stop();
     command_restarts_ = false;
     if (command_ && !command_->code) {
-        sys::signal_group(command_->pid, SIGTERM);
+        end_group(command_->pid);
         command_kill_at_ = now + conf_.rules.timeouts.stop;
     }
     if (current_) current_->finish ? complete_job(*current_->finish) : apply(current_->run.abandon(now), now);
@@ -259,8 +272,27 @@ void Agent::begin_stop(SteadyTime now) {
 
 bool Agent::stopped() const { return stopping_ && !command_ && !current_; }
 
+/// Also one that is stopped: it ends by KILL only, unless it is woken.
+void Agent::end_group(pid_t group) {
+    sys::signal_group(group, SIGTERM);
+    sys::signal_group(group, SIGCONT);
+}
+
+void Agent::set_health_rules() {
+    heartbeat_->set_rules(conf_.rules.health);
+    pump_->set_turn(longest_turn(conf_.rules.health));
+    output_watch_.set_rules(conf_.rules.health);
+}
+
 void Agent::report_health(SteadyTime now) {
-    heartbeat_->set_verdict(verdict(now));
+    output_watch_.look();
+    silence_.look(static_cast<std::int64_t>(log_->end()), now);
+    pump_stands_.look(pump_->last_tick_ns(), now);
+    auto fresh = verdict(now);
+    heartbeat_->set_verdict(fresh);
+    if (fresh == last_verdict_) return;
+    last_verdict_ = std::move(fresh);
+    next_beat_ = now;  // who watches `agent` need not wait for it
 }
 
 int Agent::close() {

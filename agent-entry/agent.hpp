@@ -12,6 +12,7 @@
 
 #include "conf/agent_conf.hpp"
 #include "core/topics.hpp"
+#include "gate.hpp"
 #include "heartbeat_writer.hpp"
 #include "job_book.hpp"
 #include "job_folders.hpp"
@@ -20,7 +21,9 @@
 #include "mqtt/board.hpp"
 #include "mqtt/session.hpp"
 #include "output_feed.hpp"
+#include "output_watch.hpp"
 #include "pump.hpp"
+#include "standstill.hpp"
 #include "sys/dir_watch.hpp"
 #include "sys/process.hpp"
 #include "sys/signals.hpp"
@@ -28,6 +31,7 @@
 namespace sutfleet::agent {
 
 inline constexpr std::size_t k_trailing_limit = 100;
+inline constexpr std::size_t k_replies_limit = 1000;
 
 struct Folders {
     std::string conf;   ///< with `.current/agent.json` in it
@@ -54,7 +58,7 @@ class Agent {
     Result<void> connect();
 
     /// What every process of the job inherits.
-    static std::string marker_of(const JobRecord& record) { return "SUTFLEET_JOB_ID=" + record.id.str(); }
+    [[nodiscard]] std::string marker_of(const JobRecord& record) const { return "SUTFLEET_ARTIFACTS=" + book_->folder(record.id) + "/artifacts"; }
     /// A child that runs or whose output is still being read.
     struct Running {
         pid_t pid = -1;
@@ -75,7 +79,6 @@ class Agent {
         bool only_cleanup = false;
         std::optional<FinishJob> finish{};  ///< set: its artifacts are being listed, and then it is over
         long memory_kills = 0;  ///< of the control group, when the phase started
-        [[nodiscard]] std::string marker() const { return marker_of(record); }
     };
 
     // agent.cpp: the loop
@@ -88,6 +91,8 @@ class Agent {
     void begin_stop(SteadyTime now);
     [[nodiscard]] bool stopped() const;
     void report_health(SteadyTime now);
+    void set_health_rules();
+    void end_group(pid_t group);
     int close();
 
     // subprocess.cpp
@@ -109,6 +114,7 @@ class Agent {
     void finish_job(const FinishJob& finish);
     void complete_job(const FinishJob& finish);
     void end_cleanup(JobRecord& record, const FinishJob& finish);
+    void maintain(const std::string& why);
     void journal_current();
 
     // bus.cpp
@@ -122,14 +128,17 @@ class Agent {
     Result<std::string> prune(const std::string& argument);
     Result<std::string> obey(std::string_view verb, const std::string& argument, SteadyTime now);
     void answer_requester(const JobBook::Answer& said);
+    void reply(mqtt::Publication publication);
+    void send_replies();
     void answer_submits(SteadyTime now);
     void show_current();
-    void publish_jobs();
+    void publish_jobs(SteadyTime now);
     void publish_state(SteadyTime now);
     void feed_output(SteadyTime now);
     [[nodiscard]] std::string submit_status(SteadyTime now) const;
     [[nodiscard]] std::string state_name() const;
     [[nodiscard]] HealthVerdict verdict(SteadyTime now) const;
+    [[nodiscard]] HealthVerdict own_verdict(SteadyTime now) const;
     OutputFeed::Publish publisher(const std::string& stream, const std::string& job);
 
     const Folders folders_;
@@ -143,6 +152,10 @@ class Agent {
     std::unique_ptr<JobFolders> job_folders_;
     std::shared_ptr<LogFile> log_;
     OutputFeed feed_;
+    OutputWatch output_watch_;
+    Standstill silence_;       ///< of the subprocess
+    Standstill pump_stands_;
+    HealthVerdict last_verdict_;
     std::optional<SteadyTime> feed_due_;  ///< when a feed has something to send, as far as time decides it
     std::unique_ptr<Pump> pump_;
     std::unique_ptr<HeartbeatWriter> heartbeat_;
@@ -162,9 +175,9 @@ class Agent {
         OutputFeed feed;
     };
     std::deque<Trailing> trailing_;
+    std::deque<mqtt::Publication> replies_;  ///< that wait for the broker
     std::vector<JobRecord> cleanups_;  ///< of lost jobs, before any other job
-    bool draining_ = false;
-    std::string maintenance_;  ///< why; empty: not in maintenance
+    Gate gate_;
     bool stopping_ = false;
     bool job_loss_reported_ = false;
     bool folder_prepared_ = false;
@@ -178,7 +191,9 @@ class Agent {
     std::string last_state_;
     std::string rejection_;
     SteadyTime rejection_until_{};
-    std::vector<std::string> shown_jobs_;
+    std::map<std::string, std::uint64_t> shown_jobs_;  ///< topics of the records shown, and their versions
+    bool positions_stale_ = false;                ///< of jobs that wait
+    SteadyTime positions_due_{};                  ///< when they may be shown again
     std::uint64_t shown_revision_ = 0;  ///< of the book
     SteadyTime broker_lost_{};
 };

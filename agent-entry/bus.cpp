@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "agent.hpp"
+#include "core/duration.hpp"
 #include "core/json_guard.hpp"
 #include "sys/clock.hpp"
 #include "sys/crash_point.hpp"
@@ -21,6 +22,8 @@ constexpr auto k_rejection_shown = 5s;
 constexpr const char* k_broker_uptime = "$SYS/broker/uptime";  ///< Mosquitto's: "12 seconds"
 constexpr auto k_uptime_limit = 5s;
 constexpr std::ptrdiff_t k_pruned_shown = 50;
+/// With a long queue of short jobs, all that wait move up at each start: a message for each of them, again and again.
+constexpr auto k_positions_every = 150ms;
 
 std::string dump(const ordered_json& value) {
     return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
@@ -85,6 +88,7 @@ void Agent::hear_broker(SteadyTime now) {
     for (const auto& message : drained.messages) hear(message, now);
     settle_repeats(drained.messages, now);
     answer_submits(now);
+    send_replies();
 }
 
 /// A text that may be a repeat waits until the broker has said how long it has run.
@@ -119,16 +123,28 @@ void Agent::hear(const mqtt::Message& message, SteadyTime now) {
 
 void Agent::answer(const mqtt::Message& request, std::string_view verb, const Result<std::string>& outcome, DataForm form) {
     const auto data = !outcome ? ordered_json(nullptr) : form == DataForm::json ? ordered_json::parse(*outcome) : ordered_json(*outcome);
-    mqtt::Publication reply;
-    reply.topic = request.response_topic.empty() ? topics_.response(conf_.sut, verb) : request.response_topic;
-    reply.correlation_data = request.correlation_data;
-    reply.payload = dump({{"status", outcome ? "ok" : "error"},
-                          {"data", data},
-                          {"error", outcome ? ordered_json(nullptr) : ordered_json(outcome.error().message)},
-                          {"transaction", transaction_of(request.payload)}});
-    const auto sent = session_->publish(reply);
-    if (!sent) sys::log(sys::Level::warn, "an answer was lost: " + sent.error().message);
-    if (sent && outcome && form == DataForm::json) tails_.insert(*sent);
+    mqtt::Publication message;
+    message.topic = request.response_topic.empty() ? topics_.response(conf_.sut, verb) : request.response_topic;
+    message.correlation_data = request.correlation_data;
+    message.payload = dump({{"status", outcome ? "ok" : "error"},
+                            {"data", data},
+                            {"error", outcome ? ordered_json(nullptr) : ordered_json(outcome.error().message)},
+                            {"transaction", transaction_of(request.payload)}});
+    if (!outcome || form == DataForm::text) return reply(std::move(message));
+    // A piece of a log does not wait in memory: whoever asked asks again.
+    if (const auto sent = session_->publish(message)) tails_.insert(*sent);
+}
+
+void Agent::reply(mqtt::Publication publication) {
+    replies_.push_back(std::move(publication));
+    if (replies_.size() <= k_replies_limit) return;
+    replies_.pop_front();
+    sys::log(sys::Level::warn, "an answer was lost: too many wait for the broker");
+}
+
+/// What waited in the session for a new life comes a moment before the connection counts as made: so do the answers.
+void Agent::send_replies() {
+    while (!replies_.empty() && session_->publish(replies_.front())) replies_.pop_front();
 }
 
 Result<std::string> Agent::obey(std::string_view verb, const std::string& argument, SteadyTime now) {
@@ -159,14 +175,13 @@ Result<std::string> Agent::obey(std::string_view verb, const std::string& argume
         return "restarting the command";
     }
     if (verb == "drain") {
-        draining_ = true;
-        book_->refuse_all("draining");
+        gate_.drain();
+        book_->refuse_all(gate_.refusal());
         return "takes no more jobs until resume";
     }
     if (verb == "resume") {
-        draining_ = false;
-        maintenance_.clear();
-        book_->refuse_all("");
+        gate_.resume();
+        book_->refuse_all(gate_.refusal());
         return "takes jobs";
     }
     if (verb == "prune") return prune(argument);
@@ -198,14 +213,13 @@ void Agent::answer_requester(const JobBook::Answer& said) {
     if (said.reply_to.topic.empty()) return;
     const bool taken = said.verdict != JobBook::Verdict::rejected;
     const auto record = said.id ? book_->find(*said.id) : std::nullopt;
-    mqtt::Publication reply;
-    reply.topic = said.reply_to.topic;
-    reply.correlation_data = said.reply_to.correlation_data;
-    reply.payload = dump({{"status", taken ? "ok" : "error"},
-                          {"data", record ? ordered_json::parse(encode_job_record(*record)) : ordered_json(nullptr)},
-                          {"error", taken ? ordered_json(nullptr) : ordered_json("rejected: " + said.why)}});
-    if (const auto sent = session_->publish(reply); !sent)
-        sys::log(sys::Level::warn, "an answer was lost: " + sent.error().message);
+    mqtt::Publication message;
+    message.topic = said.reply_to.topic;
+    message.correlation_data = said.reply_to.correlation_data;
+    message.payload = dump({{"status", taken ? "ok" : "error"},
+                            {"data", record ? ordered_json::parse(encode_job_record(*record)) : ordered_json(nullptr)},
+                            {"error", taken ? ordered_json(nullptr) : ordered_json("rejected: " + said.why)}});
+    reply(std::move(message));
 }
 
 void Agent::answer_submits(SteadyTime now) {
@@ -264,8 +278,8 @@ void Agent::feed_output(SteadyTime now) {
 
 std::string Agent::state_name() const {
     if (stopping_) return "offline";
-    if (!maintenance_.empty()) return "maintenance";
-    if (draining_) return "draining";
+    if (!gate_.maintenance().empty()) return "maintenance";
+    if (gate_.draining()) return "draining";
     return current_ ? "busy" : "ready";
 }
 
@@ -273,15 +287,30 @@ std::string Agent::submit_status(SteadyTime now) const {
     if (stopping_) return std::string(k_offline);
     if (!rejection_.empty() && now < rejection_until_) return rejection_;
     if (current_ && !current_->only_cleanup)
-        return "busy: " + current_->record.id.str() + ", " + std::to_string(book_->queued().size()) + " queued";
-    if (!maintenance_.empty()) return "rejected: maintenance: " + maintenance_;
-    if (draining_) return "rejected: draining";
+        return "busy: " + current_->record.id.str() + ", " + std::to_string(book_->queued_count()) + " queued";
+    if (const auto why = gate_.refusal(); !why.empty()) return "rejected: " + why;
     return "ready: publish a command to " + topics_.of(conf_.sut, k_submit);
 }
 
-HealthVerdict Agent::verdict(SteadyTime now) const {
+/// What needs no broker.
+HealthVerdict Agent::own_verdict(SteadyTime now) const {
+    const auto& rules = conf_.rules.health;
     if (const auto trouble = pump_->trouble(); !trouble.empty()) return {Health::unhealthy, trouble};
-    auto life = lifecycle_.verdict(now);
+    if (pump_stands_.length() > rules.max_age)
+        return {Health::unhealthy, "the output pump has not moved for more than " + format_duration(rules.max_age)};
+    const auto life = lifecycle_.verdict(now), said = output_watch_.verdict();
+    if (life.health == Health::unhealthy) return life;
+    if (said.health == Health::unhealthy) return said;
+    if (rules.silence && lifecycle_.state() == Lifecycle::State::running && silence_.length() > *rules.silence)
+        return {Health::unhealthy, "silence: no output of the command for more than " + format_duration(*rules.silence)};
+    if (!life.why.empty()) return life;
+    if (said.health != Health::ok) return said;
+    if (pump_->stdout_stuck()) return {Health::degraded, "nobody reads the container's stdout: what it has to get waits in the log"};
+    return life;
+}
+
+HealthVerdict Agent::verdict(SteadyTime now) const {
+    auto life = own_verdict(now);
     if (life.health == Health::unhealthy || session_->connected()) return life;
     const auto away = "broker away: " + session_->last_error();
     return {Health::degraded, life.why.empty() ? away : life.why + "; " + away};
@@ -290,7 +319,7 @@ HealthVerdict Agent::verdict(SteadyTime now) const {
 void Agent::publish_state(SteadyTime now) {
     const bool beat = now >= next_beat_ && session_->connected();
     const auto health = verdict(now);
-    const auto why = !maintenance_.empty() ? maintenance_ : health.why;
+    const auto why = !gate_.maintenance().empty() ? gate_.maintenance() : health.why;
     const auto name = state_name();
     if (name + why != last_state_) {
         last_state_ = name + why;
@@ -300,7 +329,7 @@ void Agent::publish_state(SteadyTime now) {
         const auto topic = topics_.of(conf_.sut, level);
         beat ? board_.refresh(topic, std::move(payload)) : board_.set(topic, std::move(payload));
     };
-    publish_jobs();
+    publish_jobs(now);
     put(k_state, dump({{"state", name}, {"boot", boot_}, {"since", since_}, {"why", why}}));
     put(k_submit_status, submit_status(now));
     if (beat) next_beat_ = now + conf_.rules.health.heartbeat;
@@ -313,20 +342,26 @@ void Agent::show_current() {
     if (current_) board_.set(topics_.job(conf_.sut, current_->record.id.str()), encode_job_record(current_->record));
 }
 
-void Agent::publish_jobs() {
+/// A record that changed is shown at once, one that only moved up in the queue at most every k_positions_every.
+void Agent::publish_jobs(SteadyTime now) {
     show_current();
-    if (shown_revision_ == book_->revision()) return;
+    const bool positions = now >= positions_due_;
+    if (shown_revision_ == book_->revision() && !(positions_stale_ && positions)) return;
     shown_revision_ = book_->revision();
     const auto queued = book_->queued();
     const auto done = book_->done();
     ordered_json jobs{{"running", current_ && !current_->only_cleanup ? ordered_json(current_->record.id.str()) : nullptr},
                       {"queued", ordered_json::array()},
                       {"done", ordered_json::array()}};
-    std::vector<std::string> shown;
-    const auto show = [&](const JobRecord& record) {
+    std::map<std::string, std::uint64_t> shown;
+    const auto unchanged = [&](const std::string& topic, const JobRecord& record) {
+        const auto before = shown_jobs_.find(topic);
+        return before != shown_jobs_.end() && before->second == record.version;
+    };
+    const auto show = [&](const JobRecord& record, bool again) {
         const auto topic = topics_.job(conf_.sut, record.id.str());
-        board_.set(topic, encode_job_record(record));
-        shown.push_back(topic);
+        if (again || !unchanged(topic, record)) board_.set(topic, encode_job_record(record));
+        shown[topic] = record.version;
     };
     const auto usual = mean_run_seconds(done);
     std::size_t position = 0;
@@ -334,15 +369,17 @@ void Agent::publish_jobs() {
         record.position = ++position;
         if (usual) record.estimate = *usual * static_cast<double>(position - (current_ ? 0 : 1));
         jobs["queued"].push_back(record.id.str());
-        show(record);
+        show(record, positions);
     }
+    positions_stale_ = !positions && !queued.empty();
+    if (positions && !queued.empty()) positions_due_ = now + k_positions_every;
     for (const auto& record : done) {
         jobs["done"].push_back(record.id.str());
-        show(record);
+        show(record, false);
     }
-    if (current_) shown.push_back(topics_.job(conf_.sut, current_->record.id.str()));
-    for (const auto& topic : shown_jobs_)
-        if (std::ranges::find(shown, topic) == shown.end()) board_.clear(topic);
+    if (current_) shown[topics_.job(conf_.sut, current_->record.id.str())] = current_->record.version;
+    for (const auto& [topic, version] : shown_jobs_)
+        if (!shown.contains(topic)) board_.clear(topic);
     shown_jobs_ = std::move(shown);
     board_.set(topics_.of(conf_.sut, k_jobs), dump(jobs));
 }

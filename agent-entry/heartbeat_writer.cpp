@@ -1,10 +1,16 @@
 #include "heartbeat_writer.hpp"
 
+#include <algorithm>
+
 #include "sys/clock.hpp"
 #include "sys/file.hpp"
 #include "sys/log.hpp"
+#include "sys/thread_name.hpp"
 
 namespace sutfleet::agent {
+namespace {
+constexpr std::chrono::milliseconds k_look_again{200};
+}  // namespace
 
 HeartbeatWriter::HeartbeatWriter(std::string path, std::function<std::int64_t()> pump_tick, HealthRules rules)
     : path_(std::move(path)), pump_tick_(std::move(pump_tick)), main_ns_(sys::boot_ns()), rules_(std::move(rules)) {
@@ -37,12 +43,17 @@ Heartbeat HeartbeatWriter::snapshot() const {
 }
 
 void HeartbeatWriter::run(const std::stop_token& stop) {
+    sys::name_thread("heartbeat");
     bool reported = false;
     std::unique_lock lock(mutex_);
     while (!stop.stop_requested()) {
         write_now_ = false;
-        const auto text = encode_heartbeat(snapshot());
-        const auto pause = rules_.heartbeat;
+        const auto beat = snapshot();
+        const auto text = encode_heartbeat(beat);
+        // After a pause of the whole agent the others may move a moment later than this thread: that is not to be seen as
+        // a hang until the next beat.
+        const bool hangs = beat.written_ns - std::min(beat.main_ns, beat.pump_ns) > beat.max_age_ns / 2;
+        const auto pause = hangs ? std::min(rules_.heartbeat, k_look_again) : rules_.heartbeat;
         lock.unlock();
         const auto written = sys::write_file_atomic(path_, text, 0644, sys::Durability::fast);
         if (!written && !reported) sys::log(sys::Level::error, "heartbeat: " + written.error().message);

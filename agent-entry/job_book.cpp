@@ -65,7 +65,7 @@ Result<std::unique_ptr<JobBook>> JobBook::open(const std::string& state_folder, 
 }
 
 Result<void> JobBook::load(WallTime now) {
-    auto journal = JobJournal::open(folder_ + "/journal", [this](std::uint64_t offset, const JournalEntry& entry) {
+    auto journal = JobJournal::open(folder_ + ".journal", [this](std::uint64_t offset, const JournalEntry& entry) {
         replay(offset, entry);
     });
     if (!journal) return fail(journal.error());
@@ -354,23 +354,40 @@ std::optional<JobRecord> JobBook::last_started() const {
     return last;
 }
 
+std::size_t JobBook::queued_count() const {
+    const std::scoped_lock lock(mutex_);
+    return waiting();
+}
+
 std::optional<JobRecord> JobBook::next(WallTime now) const {
     const auto text = format_rfc3339(now);
-    for (auto& record : queued())
-        if (record.not_before <= text && record.repeat_of.empty()) return std::move(record);
-    return std::nullopt;
+    const auto may_start = [&](const JobRecord& record) {
+        return record.state == JobState::queued && record.not_before <= text && record.repeat_of.empty();
+    };
+    const std::scoped_lock lock(mutex_);
+    const JobRecord* first = nullptr;
+    for (const auto& [id, record] : live_)
+        if (may_start(record) && (first == nullptr || sooner(record, *first))) first = &record;
+    if (first == nullptr) return std::nullopt;
+    return *first;
 }
 
 void JobBook::expire(std::optional<std::chrono::milliseconds> longest_wait, WallTime now) {
     const auto text = format_rfc3339(now);
     const auto oldest = longest_wait ? format_rfc3339(now - *longest_wait) : std::string();
-    for (auto& record : queued()) {
-        // A job that has run before waits for its next attempt: that is no wait for its first.
-        const bool expired = !record.expires.empty() && record.expires <= text;
-        const bool waited = record.attempt == 1 && record.submitted < oldest;
-        if (!expired && !waited) continue;
+    const auto expired = [&](const JobRecord& record) { return !record.expires.empty() && record.expires <= text; };
+    // A job that has run before waits for its next attempt: that is no wait for its first.
+    const auto waited = [&](const JobRecord& record) { return record.attempt == 1 && record.submitted < oldest; };
+    std::vector<JobRecord> late;
+    {
+        const std::scoped_lock lock(mutex_);
+        for (const auto& [id, record] : live_)
+            if (record.state == JobState::queued && (expired(record) || waited(record))) late.push_back(record);
+    }
+    std::ranges::sort(late, sooner);
+    for (auto& record : late) {
+        record.reason = expired(record) ? "not started until " + record.expires : "waited longer than timeouts.queue";
         record.state = JobState::expired;
-        record.reason = expired ? "not started until " + record.expires : "waited longer than timeouts.queue";
         record.finished = text;
         if (const auto updated = update(std::move(record)); !updated) sys::log(sys::Level::error, updated.error().message);
     }

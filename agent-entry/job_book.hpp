@@ -1,5 +1,5 @@
 #pragma once
-// The agent's jobs: the journal `<state>/jobs/journal` is the truth, and of it are in memory the jobs that wait or
+// The agent's jobs: the journal `<state>/jobs.journal` is the truth, and of it are in memory the jobs that wait or
 // run, the newest that ended, and an index of all ids that are remembered. A job is in the journal, synced, before
 // `accept` returns; its folder `<state>/jobs/<id>/` is made when it starts. Threads: `accept` runs on the MQTT
 // library's thread, all else on the main thread; one lock covers both.
@@ -65,6 +65,7 @@ class JobBook {
     /// Ends the jobs that have waited longer than they or `longest_wait` allow.
     void expire(std::optional<std::chrono::milliseconds> longest_wait, WallTime now);
     [[nodiscard]] std::vector<JobRecord> queued() const;
+    [[nodiscard]] std::size_t queued_count() const;
     /// The newest terminal records, newest first, at most k_shown_jobs.
     [[nodiscard]] std::vector<JobRecord> done() const;
     /// Ended jobs that `done` does not show any more, newest first: as many as may have ended while the broker was away.

@@ -14,7 +14,7 @@ namespace sutfleet::agent {
 
 void Agent::next_job(SteadyTime now) {
     book_->expire(conf_.rules.timeouts.queue, sys::wall_now());
-    const bool may_start = !current_ && !stopping_ && cleanups_.empty() && maintenance_.empty() && !draining_;
+    const bool may_start = !current_ && !stopping_ && cleanups_.empty() && gate_.refusal().empty();
     if (const auto granted = book_->take_granted()) may_start ? begin_job(*granted, false, now) : put_back(*granted);
     if (!current_ && !stopping_ && !cleanups_.empty()) {
         auto lost = cleanups_.front();
@@ -46,7 +46,6 @@ void Agent::begin_job(JobRecord record, bool only_cleanup, SteadyTime now) {
         const auto reason = "its files cannot be made: " + why.message;
         if (only_cleanup) {
             end_cleanup(record, {JobState::failed, reason, {}});
-            book_->refuse_all("maintenance: " + maintenance_);
         } else {
             record.state = JobState::failed;
             record.reason = reason;
@@ -100,7 +99,10 @@ void Agent::apply(const std::vector<JobEffect>& effects, SteadyTime now) {
 /// All that the job started, also what left its process group.
 void Agent::signal_job(int signal) {
     if (current_->child) sys::signal_group(current_->child->pid, signal);
-    for (const auto pid : sys::processes_with(current_->marker())) ::kill(pid, signal);
+    for (const auto pid : sys::processes_with(marker_of(current_->record))) {
+        ::kill(pid, signal);
+        ::kill(pid, SIGCONT);  // a stopped one hears nothing
+    }
     sys::crash_point("job: signalled");
 }
 
@@ -138,7 +140,7 @@ void Agent::phase_ended(int code, SteadyTime now) {
 void Agent::finish_job(const FinishJob& finish) {
     auto& record = current_->record;
     record.phase.clear();
-    if (const auto killed = sys::kill_all_with(current_->marker()); killed > 0)
+    if (const auto killed = sys::kill_all_with(marker_of(current_->record)); killed > 0)
         sys::log(sys::Level::info, "job=" + record.id.str() + " left " + std::to_string(killed) + " processes behind: killed");
     const bool last = !current_->only_cleanup && !tries_again(current_->retries, finish, record.attempt);
     const bool any = !current_->artifacts.empty() || job_folders_->has_artifacts(record.id);
@@ -151,7 +153,7 @@ void Agent::finish_job(const FinishJob& finish) {
 void Agent::complete_job(const FinishJob& finish) {
     auto& record = current_->record;
     record.phase.clear();
-    if (finish.needs_person) maintenance_ = "job " + record.id.str() + " ended with 46: the device needs a person";
+    if (finish.needs_person) maintain("job " + record.id.str() + " ended with 46: the device needs a person");
     if (current_->only_cleanup) {
         end_cleanup(record, finish);
     } else if (tries_again(current_->retries, finish, record.attempt)) {
@@ -162,7 +164,6 @@ void Agent::complete_job(const FinishJob& finish) {
         record.exit = finish.exit;
         record.finished = format_rfc3339(sys::wall_now());
     }
-    if (!maintenance_.empty()) book_->refuse_all("maintenance: " + maintenance_);
     if (finish.state == JobState::lost) record.cleanup_due = true;
     record.log_bytes = current_->log->end();
     record.dropped = std::max(current_->feed.dropped(), current_->log->lost());
@@ -181,7 +182,13 @@ void Agent::complete_job(const FinishJob& finish) {
 void Agent::end_cleanup(JobRecord& record, const FinishJob& finish) {
     record.cleanup_due = false;
     if (finish.state != JobState::succeeded && finish.state != JobState::lost)
-        maintenance_ = "cleanup of lost job " + record.id.str() + " failed: " + finish.reason;
+        maintain("cleanup of lost job " + record.id.str() + " failed: " + finish.reason);
+}
+
+/// Before the journal says what for: a death in between must not let the next job start.
+void Agent::maintain(const std::string& why) {
+    gate_.maintain(why);
+    book_->refuse_all(gate_.refusal());
 }
 
 }  // namespace sutfleet::agent

@@ -314,6 +314,13 @@ std::uint64_t LogFile::lost() const {
     return lost_;
 }
 
+bool LogFile::goes_next(std::uint64_t offset) const {
+    const std::scoped_lock lock(mutex_);
+    if (window_.size() > k_memory_window / 2 && offset < end_ - window_.size() / 2) return true;
+    if (max_bytes_ == 0 || files_.size() <= keep_) return false;
+    return std::ranges::any_of(segments_, [&](const Segment& segment) { return segment.file == files_.front() && offset < segment.end; });
+}
+
 LogFile::Plan LogFile::plan(std::uint64_t offset, std::size_t limit) const {
     const std::scoped_lock lock(mutex_);
     Plan out;

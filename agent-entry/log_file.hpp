@@ -47,6 +47,9 @@ class LogFile {
     /// Bytes that the file will never have.
     [[nodiscard]] std::uint64_t lost() const;
 
+    /// Whether the next rotation takes away what is at this offset.
+    [[nodiscard]] bool goes_next(std::uint64_t offset) const;
+
     struct Piece {
         std::string bytes;
         std::uint64_t offset = 0;   ///< of its first byte; more than asked for when something is gone

@@ -1,5 +1,7 @@
 // agent-entry: PID 1 of an agent.
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstring>
 #include <string>
@@ -8,6 +10,7 @@
 #include "core/agent_files.hpp"
 #include "core/version.hpp"
 #include "sys/crash_point.hpp"
+#include "sys/file.hpp"
 #include "sys/log.hpp"
 
 namespace {
@@ -44,6 +47,8 @@ int main(int argc, char** argv) {
         if (++i == argc) return usage(option + " needs a folder");
         *into = argv[i];
     }
+    // A reader of our own log that is stuck costs lines of it, never a turn of the main loop.
+    sutfleet::sys::never_block_on_pipe(STDERR_FILENO);
     sutfleet::sys::start_log("agent-entry");
     auto agent = sutfleet::agent::Agent::open(folders);
     if (agent) return (*agent)->run();

@@ -28,7 +28,7 @@ Secrets::Secrets(const std::vector<std::string>& values) {
     }
     std::erase_if(patterns_, [](const auto& one) { return one.size() < k_least; });
     std::ranges::sort(patterns_, [](const auto& a, const auto& b) { return a.size() != b.size() ? a.size() > b.size() : a < b; });
-    patterns_.erase(std::ranges::unique(patterns_).begin(), patterns_.end());
+    patterns_.erase(std::unique(patterns_.begin(), patterns_.end()), patterns_.end());
     for (const auto& one : patterns_) begins_.at(static_cast<unsigned char>(one.front())) = true;
 }
 

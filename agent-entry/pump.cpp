@@ -9,12 +9,14 @@
 #include "sys/clock.hpp"
 #include "sys/file.hpp"
 #include "sys/log.hpp"
+#include "sys/thread_name.hpp"
 
 namespace sutfleet::agent {
 namespace {
 constexpr std::size_t k_read = 64 * 1024;
-constexpr int k_turn_ms = 1000;        ///< the longest time between two ticks
+constexpr int k_retry_ms = 1000;  ///< between two attempts to write what the disk did not take
 constexpr std::size_t k_unsettled_limit = 16;  ///< logs that may keep what the disk did not take
+constexpr auto k_last_words = std::chrono::seconds{5};  ///< for a slow reader of stdout, at the end
 constexpr int k_turns_in_a_row = 16;   ///< of one source, before the others get theirs
 }  // namespace
 
@@ -76,16 +78,35 @@ std::vector<std::shared_ptr<Pump::Source>> Pump::sources() const {
     return sources_;
 }
 
+bool Pump::wait(const std::vector<std::shared_ptr<Source>>& now) {
+    const bool read_on = !out_.needs_time();
+    std::vector<pollfd> set{{wake_.fd(), POLLIN, 0}};
+    if (out_.behind()) set.push_back({out_.fd(), POLLOUT, 0});
+    if (read_on)
+        for (const auto& source : now) set.push_back({source->fd.get(), POLLIN, 0});
+    ::poll(set.data(), set.size(), trouble().empty() ? turn_ms_.load() : std::min(turn_ms_.load(), k_retry_ms));
+    wake_.clear();
+    settle_logs();
+    if (out_.behind()) out_.catch_up();
+    return read_on;
+}
+
+void Pump::close_out() {
+    const auto until = sys::steady_now() + k_last_words;
+    while (out_.behind() && !out_.stuck() && sys::steady_now() < until) {
+        pollfd one{out_.fd(), POLLOUT, 0};
+        ::poll(&one, 1, 100);
+        out_.catch_up();
+    }
+}
+
 void Pump::run(const std::stop_token& stop) {
+    sys::name_thread("pump");
     std::string buffer(k_read, '\0');
     while (!stop.stop_requested()) {
         tick_ns_ = sys::boot_ns();
         const auto now = sources();
-        std::vector<pollfd> set{{wake_.fd(), POLLIN, 0}};
-        for (const auto& source : now) set.push_back({source->fd.get(), POLLIN, 0});
-        ::poll(set.data(), set.size(), k_turn_ms);
-        wake_.clear();
-        settle_logs();
+        if (!wait(now)) continue;
         for (const auto& source : now) {
             bool finishing = false;
             {
@@ -97,6 +118,7 @@ void Pump::run(const std::stop_token& stop) {
         }
     }
     settle_logs();
+    close_out();
 }
 
 bool Pump::empty(Source& source, bool finishing, std::string& buffer) {
@@ -120,9 +142,9 @@ void Pump::take(Source& source, std::string_view bytes) {
 
 void Pump::write_out(const Source& source, std::string_view bytes) {
     if (bytes.empty()) return;
+    const auto offset = source.log->end();
     append(source.log, bytes);
-    // The container's stdout is the engine's: nothing can be done about a failure there.
-    [[maybe_unused]] const auto out = sys::write_all(out_, bytes);
+    out_.pass(source.log, offset, bytes);
 }
 
 void Pump::note(const std::shared_ptr<LogFile>& log, std::string_view text) { append(log, text); }

@@ -15,6 +15,7 @@
 #include "core/result.hpp"
 #include "log_file.hpp"
 #include "masker.hpp"
+#include "stdout_sink.hpp"
 #include "sys/fd.hpp"
 #include "sys/wake.hpp"
 
@@ -40,6 +41,10 @@ class Pump {
     [[nodiscard]] std::string trouble() const;
     /// What the agent itself has to say in a child's log. Any thread; not on stdout.
     void note(const std::shared_ptr<LogFile>& log, std::string_view text);
+    /// Nobody reads the container's stdout.
+    [[nodiscard]] bool stdout_stuck() const { return out_.stuck(); }
+    /// The longest time between two ticks.
+    void set_turn(std::chrono::milliseconds longest) { turn_ms_ = static_cast<int>(longest.count()); }
     /// CLOCK_BOOTTIME in ns of the pump's last turn.
     [[nodiscard]] std::int64_t last_tick_ns() const { return tick_ns_; }
 
@@ -52,6 +57,9 @@ class Pump {
         bool finishing = false;  ///< guarded by mutex_
     };
     Pump(const sys::Wake& owner, sys::Wake wake, int out) : owner_(owner), wake_(std::move(wake)), out_(out) {}
+    void close_out();
+    /// Waits for something to do. @return whether the children are to be read now
+    bool wait(const std::vector<std::shared_ptr<Source>>& now);
     void run(const std::stop_token& stop);
     [[nodiscard]] std::vector<std::shared_ptr<Source>> sources() const;
     /// @return false at the end of the stream.
@@ -64,7 +72,7 @@ class Pump {
 
     const sys::Wake& owner_;
     sys::Wake wake_;
-    const int out_;
+    StdoutSink out_;  ///< but for stuck(), the thread's own
     mutable std::mutex mutex_;  ///< guards all below, up to tick_ns_
     std::vector<std::shared_ptr<Source>> sources_;
     std::vector<SourceId> ended_;
@@ -73,6 +81,7 @@ class Pump {
     std::shared_ptr<const Secrets> secrets_ = std::make_shared<const Secrets>(std::vector<std::string>{});
     SourceId next_ = 1;
     std::atomic<std::int64_t> tick_ns_{0};
+    std::atomic<int> turn_ms_{1000};
     std::jthread thread_;
 };
 

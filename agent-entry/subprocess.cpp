@@ -53,6 +53,8 @@ Result<Agent::Running> Agent::start(const Command& command, const std::shared_pt
 void Agent::run_command(SteadyTime now) {
     if (command_ || stopping_ || !lifecycle_.start_due(now)) return;
     lifecycle_.started(now);
+    output_watch_.command_starts();
+    silence_.restart(now);
     auto child = start(*conf_.rules.command, log_, {}, {});
     if (child) {
         command_ = *child;
@@ -84,7 +86,7 @@ void Agent::restart_command(SteadyTime now) {
     }
     if (command_restarts_) return;  // on its way: asking again must not put the kill off
     command_restarts_ = true;
-    sys::signal_group(command_->pid, SIGTERM);
+    end_group(command_->pid);
     command_kill_at_ = now + conf_.rules.timeouts.stop;
 }
 

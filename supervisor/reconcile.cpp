@@ -83,6 +83,12 @@ class Pass {
         }
         if (history.delivered_hash != wanted.delivery_hash)
             return act(Verb::deliver, sut, "the conf or a companion changed");
+        if (!runs(*found) && history.failures >= k_recreate_after) {
+            // What an engine that was killed left of a container can keep it from ever starting again.
+            if (may_restart(sut, history))
+                act(Verb::recreate, sut, "it could not be started, " + std::to_string(history.failures) + " times");
+            return;
+        }
         if (!runs(*found)) return start_again(sut, history, *found);
         judge_health(sut, wanted, history, *found);
     }

@@ -83,6 +83,7 @@ inline constexpr BackoffPolicy k_agent_restarts{std::chrono::seconds{10}, std::c
 inline constexpr BackoffPolicy k_failed_actions{std::chrono::seconds{1}, std::chrono::minutes{1}};
 inline constexpr std::chrono::minutes k_restart_window{30};
 inline constexpr std::size_t k_quarantine_after = 5;  ///< restarts within the window
+inline constexpr unsigned k_recreate_after = 2;       ///< starts that failed, in a row
 inline constexpr std::chrono::seconds k_link_settles{10};
 inline constexpr std::chrono::seconds k_probe_again{2};
 inline constexpr std::size_t k_brake_from = 4;  ///< agents; a smaller fleet has no brake

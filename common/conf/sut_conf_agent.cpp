@@ -2,6 +2,7 @@
 #include <cctype>
 
 #include "conf/sut_conf_sections.hpp"
+#include "match/patterns.hpp"
 
 namespace sutfleet::conf {
 namespace {
@@ -70,14 +71,27 @@ void read_timeouts(MapReader& root, Timeouts& out) {
     });
 }
 
+void read_patterns(MapReader& map, std::string_view key, std::vector<std::string>& out) {
+    const auto* node = map.take(key);
+    map.texts(key, out);
+    if (node == nullptr || node->kind != Kind::sequence) return;
+    if (node->items.size() > Patterns::k_most)
+        return map.wrong(*node, key, "at most " + std::to_string(Patterns::k_most) + " patterns");
+    for (const auto& item : node->items) {
+        if (item->kind != Kind::scalar || item->text.empty()) continue;
+        if (const auto compiled = Patterns::compile({item->text}); !compiled)
+            map.wrong(*item, key, compiled.error().message);
+    }
+}
+
 void read_health(MapReader& root, HealthRules& out) {
     root.section("health", [&](MapReader& map) {
         map.duration("heartbeat", {100ms, 1h}, out.heartbeat);
         map.duration("max_age", {1s, 24h}, out.max_age);
         map.duration_or("interval", "auto", k_probe, out.interval);
         map.duration_or("silence", "off", k_any, out.silence);
-        map.texts("unhealthy_on", out.unhealthy_on);
-        map.texts("clear_on", out.clear_on);
+        read_patterns(map, "unhealthy_on", out.unhealthy_on);
+        read_patterns(map, "clear_on", out.clear_on);
         if (const auto index = map.choice("on_unhealthy", {"restart", "none"}))
             out.restart_on_unhealthy = *index == 0;
         if (out.max_age < 2 * out.heartbeat) {

@@ -68,6 +68,18 @@ Result<void> write_all(int fd, std::string_view content) {
     return {};
 }
 
+UniqueFd reopen_pipe(int fd) {
+    struct stat info {};
+    if (::fstat(fd, &info) != 0 || !S_ISFIFO(info.st_mode)) return {};
+    UniqueFd own(::open(("/proc/self/fd/" + std::to_string(fd)).c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+    if (!own) ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
+    return own;
+}
+
+void never_block_on_pipe(int fd) {
+    if (const auto own = reopen_pipe(fd)) ::dup2(own.get(), fd);
+}
+
 Result<void> write_existing(const std::string& path, std::string_view content) {
     UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
     if (!fd) return fail(errno_error(path, errno));

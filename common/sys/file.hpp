@@ -31,6 +31,12 @@ Result<void> write_existing(const std::string& path, std::string_view content);
 /// Writes all of it, whatever write(2) returns in between.
 Result<void> write_all(int fd, std::string_view content);
 
+/// A pipe, opened anew for writing that never blocks (a full one: EAGAIN), while whoever shares `fd` keeps its own way.
+/// @return invalid when it is no pipe; where it cannot be opened (no /proc, another user's), `fd` itself stops blocking
+UniqueFd reopen_pipe(int fd);
+/// The same for a file descriptor that keeps its number.
+void never_block_on_pipe(int fd);
+
 Result<void> sync_folder(const std::string& path);
 /// Like mkdir -p.
 Result<void> make_folders(const std::string& path, mode_t mode);

@@ -49,9 +49,11 @@ if (engine) {
   };
 }
 
+const trail = []; // of the faults
+
 /** The newest record of each job, from the agent's own journal. */
 function journalOf(sut) {
-  const text = docker('exec', container(sut), 'cat', '/var/lib/sutfleet/jobs/journal');
+  const text = docker('exec', container(sut), 'cat', '/var/lib/sutfleet/jobs.journal');
   const records = new Map();
   for (const line of text.split('\n')) {
     if (!line.startsWith('{"id":"')) continue; // the line before it: digest and sizes
@@ -70,6 +72,17 @@ function journalOf(sut) {
   return records;
 }
 
+/** What one would look at first. */
+async function tellAll(explorer) {
+  const tell = (words) => { try { console.log(`$ docker ${words}\n${run('sh', '-c', `docker ${words} 2>&1`)}`); } catch (error) { console.log(error.message); } };
+  console.log(trail.slice(-40).join('\n'));
+  tell('ps -a');
+  for (const [topic, text] of explorer.tree)
+    if (/^fleet\/|\/(agent|state|submit_status|jobs)$/.test(topic)) console.log(`${topic} ${text}`);
+  for (const sut of suts) tell(`logs --tail 30 ${container(sut)}`);
+  for (const role of ['supervisor', 'broker']) tell(`logs --tail 60 ${byRole(role)}`);
+}
+
 test(`chaos with ${jobs} jobs in ${seconds} s, seed ${seed}`, async () => {
   run('docker-compose', 'up', '-d', '--no-build');
   fs.writeFileSync(path.join(sutDir, 'chaos.conf'), 'description: for the chaos test\n');
@@ -83,7 +96,9 @@ test(`chaos with ${jobs} jobs in ${seconds} s, seed ${seed}`, async () => {
     while (submitting) {
       await sleep(300 + random() * 2000);
       const name = pick(Object.keys(faults));
+      trail.push(`${new Date().toISOString()} ${name}`);
       await faults[name](explorer);
+      trail.push(`${new Date().toISOString()} ${name}: done`);
       done[name] += 1;
     }
   })();
@@ -114,7 +129,15 @@ test(`chaos with ${jobs} jobs in ${seconds} s, seed ${seed}`, async () => {
         `echo ${mark} >> /var/lib/sutfleet/ran`, { qos: 1 }, (error) => { if (!error) texts.push(mark); done(); }));
     }
   })());
-  try { await Promise.all(lanes); } finally { submitting = false; await trouble; }
+  try {
+    await Promise.all(lanes);
+  } catch (error) {
+    await tellAll(explorer);
+    throw error;
+  } finally {
+    submitting = false;
+    await trouble;
+  }
 
   const counts = { SUCCEEDED: 0, LOST: 0 };
   const textCounts = { sent: texts.length, ran: 0, 'ran again': 0, 'refused as a repeat': 0 };
@@ -139,6 +162,9 @@ test(`chaos with ${jobs} jobs in ${seconds} s, seed ${seed}`, async () => {
       textCounts['ran again'] += Math.max(times - 1, 0);
     }
     textCounts['refused as a repeat'] += [...records.values()].filter((one) => one.reason?.startsWith('duplicate of')).length;
+    const started = [...records.values()].filter((one) => one.started).sort((a, b) => (a.started < b.started ? -1 : 1));
+    await explorer.until(`${sut}/last_job`, (v) => v === started.at(-1).id, 75);
+    await explorer.until(`${sut}/submit_status`, (v) => v.startsWith('ready'), 75);
     for (const id of explorer.json(`${sut}/jobs`).done)
       await until(`${sut}/job/${id} agrees with the journal`, () => explorer.json(`${sut}/job/${id}`)?.state === records.get(id)?.state, 75);
   }

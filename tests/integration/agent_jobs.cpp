@@ -22,8 +22,9 @@ namespace {
 
 bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
-bool gone(const std::string& id) {
-    return eventually([&] { return sys::processes_with("SUTFLEET_JOB_ID=" + id).empty(); });
+bool gone(const Lab& lab, const std::string& id) {
+    const auto marker = "SUTFLEET_ARTIFACTS=" + lab.agent->folder() + "/state/jobs/" + id + "/artifacts";
+    return eventually([&] { return sys::processes_with(marker).empty(); });
 }
 
 AgentRules quick_stop() {
@@ -37,14 +38,14 @@ AgentRules quick_stop() {
 TEST_CASE("nothing of a job survives it, wherever it went") {
     Lab lab(AGENT_ENTRY, quick_stop());
     CHECK(has(lab.run("daemon", R"j({"id":"daemon","command":"(setsid sh -c 'sleep 1000' >/dev/null 2>&1 &); echo left"})j"), "SUCCEEDED"));
-    CHECK(gone("daemon"));
+    CHECK(gone(lab, "daemon"));
     lab.submit(R"j({"id":"stubborn","command":"(setsid sh -c 'trap \"\" TERM; while :; do sleep 0.1; done' >/dev/null 2>&1 &) ; trap '' TERM; echo up; while :; do sleep 0.1; done"})j");
     REQUIRE(lab.says("output", "up"));
     lab.publish("alpha/cmd/cancel", "stubborn");
     CHECK(lab.says("job/stubborn", "CANCELED"));
-    CHECK(gone("stubborn"));
+    CHECK(gone(lab, "stubborn"));
     CHECK(has(lab.run("late", R"j({"id":"late","timeout":"300ms","command":"setsid sleep 1000"})j"), "TIMED_OUT"));
-    CHECK(gone("late"));
+    CHECK(gone(lab, "late"));
 }
 
 TEST_CASE("a job that its agent's death cuts off is LOST, and nothing of it runs on") {
@@ -56,7 +57,7 @@ TEST_CASE("a job that its agent's death cuts off is LOST, and nothing of it runs
     lab.restart_agent(SIGKILL);
     CHECK(lab.says("job/cut", "LOST"));
     CHECK(lab.says("job/next", "SUCCEEDED"));
-    CHECK(gone("cut"));
+    CHECK(gone(lab, "cut"));
 }
 
 TEST_CASE("a failed attempt is followed by another one, and only the last is final") {
@@ -102,6 +103,42 @@ TEST_CASE("a cleanup that a stop or a second death cuts off is made up for at th
     CHECK(lab.says("job/next", "SUCCEEDED"));
     CHECK(!has(lab.get("job/cut"), "cleanup_due"));
     CHECK(has(lab.get("job/cut"), "LOST"));
+}
+
+TEST_CASE("a command that waited for its agent is answered") {
+    Lab lab(AGENT_ENTRY);
+    lab.agent->signal(SIGKILL);
+    REQUIRE(eventually([&] { return lab.agent->ended().has_value(); }));
+    lab.publish("alpha/cmd/drain", "");
+    lab.agent->start();
+    CHECK(lab.says("res/drain", "takes no more jobs"));
+    CHECK(lab.says("state", "draining"));
+}
+
+TEST_CASE("maintenance and a drain last until resume, through the agent's deaths") {
+    Lab lab(AGENT_ENTRY, quick_stop());
+    lab.submit(R"j({"id":"broken","command":"echo up; while [ ! -e ../go ]; do sleep 0.05; done; exit 46"})j");
+    REQUIRE(lab.says("output", "up"));
+    lab.submit(R"j({"id":"next","command":"true"})j");
+    REQUIRE(lab.says("job/next", "QUEUED"));
+    std::ofstream(lab.agent->folder() + "/state/jobs/go") << "go";
+    REQUIRE(lab.says("state", "needs a person"));
+    const auto comes_back = [&](const char* state) {
+        const auto before = lab.get("state");
+        lab.restart_agent(SIGKILL);
+        return eventually([&] { return lab.get("state") != before; }) && lab.says("state", state);
+    };
+    CHECK(comes_back("needs a person"));
+    CHECK(has(lab.ask(R"j({"id":"refused","command":"true"})j"), "rejected: maintenance: job broken ended with 46"));
+    CHECK(has(lab.get("job/next"), "QUEUED"));
+    lab.publish("alpha/cmd/resume", "");
+    CHECK(lab.says("job/next", "SUCCEEDED"));
+    lab.publish("alpha/cmd/drain", "");
+    REQUIRE(lab.says("state", "draining"));
+    CHECK(comes_back("draining"));
+    lab.publish("alpha/cmd/resume", "");
+    REQUIRE(lab.says("state", "ready"));
+    CHECK(comes_back("ready"));
 }
 
 TEST_CASE("a job that waits for its next attempt is canceled while the last one is cleaned up after") {

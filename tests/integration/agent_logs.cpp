@@ -195,12 +195,12 @@ TEST_CASE("what is written while a process dies is there, also by a child that o
 }
 
 TEST_CASE("what a subprocess writes when it is told to stop is published before the agent ends") {
-    Lab lab(AGENT_ENTRY, shell_rules("trap 'seq -f \"a line of the farewell, number %.0f\" 1 60000; exit 0' TERM; echo up; while :; do sleep 0.05; done"));
+    Lab lab(AGENT_ENTRY, shell_rules("trap 'seq -f \"a line of the farewell, number %.0f\" 1 15000; exit 0' TERM; echo up; while :; do sleep 0.05; done"));
     OutputReader reader(lab.broker.url());
     REQUIRE(lab.says("output", "up"));
     lab.agent->stop(SIGTERM);
-    const auto text = numbers(1, 60'000, "a line of the farewell, number ");
-    CHECK(eventually([&] { return reader.stream().bytes.ends_with("number 60000\n"); }));
+    const auto text = numbers(1, 15'000, "a line of the farewell, number ");
+    CHECK(eventually([&] { return reader.stream().bytes.ends_with("number 15000\n"); }));
     CHECK(has(reader.stream().bytes, text));  // the shell may say that its sleep was terminated
     CHECK((whole_log(*lab.agent).ends_with(reader.stream().bytes)));
     CHECK(reader.stream().contradictions == 0);

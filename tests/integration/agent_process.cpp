@@ -92,6 +92,61 @@ TEST_CASE("orphans are reaped") {
     CHECK(eventually([&] { return children_of(agent.pid()) == std::pair{1, 0}; }));
 }
 
+TEST_CASE("ten thousand orphans are reaped while they come, and no zombie is left a second later") {
+    PrivateAgent agent(AGENT_ENTRY, k_nowhere,
+                       shell_rules("i=0; while [ $i -lt 10000 ]; do (: &); i=$((i+1)); done; echo forked; exec sleep 1000"));
+    REQUIRE(eventually([&] { return has(agent.log(), "forked\n"); }, 120s));
+    CHECK(eventually([&] { return children_of(agent.pid()) == std::pair{1, 0}; }, 5s));
+}
+
+TEST_CASE("each stop signal stops it") {
+    for (const int signal : {SIGTERM, SIGINT, SIGQUIT}) {
+        PrivateAgent agent(AGENT_ENTRY, k_nowhere, shell_rules("trap 'exit 7' TERM; echo up; while :; do sleep 0.05; done"));
+        REQUIRE(logged(agent, "up\n"));
+        agent.signal(signal);
+        CHECK(end_of(agent) == 7);
+    }
+}
+
+TEST_CASE("a subprocess that is stopped gets to end by itself") {
+    PrivateAgent agent(AGENT_ENTRY, k_nowhere, shell_rules("trap 'echo last words; exit 7' TERM; echo up; kill -STOP $$; while :; do sleep 0.05; done"));
+    REQUIRE(logged(agent, "up\n"));
+    const auto child = [&] {
+        for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+            const auto name = entry.path().filename().string();
+            if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+            if (const auto stat = stat_of(name); stat.size() > 1 && stat[1] == std::to_string(agent.pid())) return stat[0];
+        }
+        return std::string();
+    };
+    REQUIRE(eventually([&] { return child() == "T"; }));
+    agent.signal(SIGTERM);
+    CHECK(end_of(agent) == 7);
+    CHECK(agent.log().ends_with("last words\n"));
+}
+
+TEST_CASE("a job that is stopped is ended by a cancel with TERM") {
+    Lab lab(AGENT_ENTRY);
+    lab.submit(R"({"id":"j","command":"trap 'echo last words; exit 7' TERM; kill -STOP $$; while :; do sleep 0.05; done"})");
+    REQUIRE(lab.says("job/j", "RUNNING"));
+    REQUIRE(lab.says("job/j", "\"phase\":\"test\""));
+    lab.publish("alpha/cmd/cancel", "j");
+    CHECK(lab.says("job/j", "CANCELED"));
+}
+
+TEST_CASE("daemons of the subprocess hold up neither its restart nor a stop") {
+    const test::TempFolder folder;  // they live as long as it: in a container they end with PID 1
+    const auto daemon = "setsid sh -c 'trap \"\" TERM HUP; while [ -e " + folder.path() + " ]; do sleep 0.1; done'";
+    Lab lab(AGENT_ENTRY, shell_rules("(" + daemon + " &); trap 'exit 7' TERM; echo up $$; while :; do sleep 0.05; done"));
+    REQUIRE(logged(*lab.agent, "up "));
+    const auto first = lab.agent->log().substr(0, lab.agent->log().find('\n'));
+    lab.publish("alpha/cmd/restart", "");
+    REQUIRE(eventually([&] { return lab.agent->log().rfind("up ") != 0; }));
+    CHECK_FALSE(has(lab.agent->log().substr(first.size()), first));
+    lab.agent->signal(SIGTERM);
+    CHECK(end_of(*lab.agent) == 7);
+}
+
 TEST_CASE("a subprocess that closes its output early costs nothing, and its end is seen") {
     const test::TempFolder folder;
     const auto mark = folder.path() + "/go";

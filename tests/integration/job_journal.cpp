@@ -133,7 +133,7 @@ TEST_CASE("the journal is compacted, and what it says stays the same") {
             REQUIRE((*book)->update(record));
         }
         REQUIRE(take(**book, R"({"id":"waits","command":"true"})").position == 1);
-        CHECK(std::filesystem::file_size(folder.path() + "/jobs/journal") < 6 * 1024 * 1024);
+        CHECK(std::filesystem::file_size(folder.path() + "/jobs.journal") < 6 * 1024 * 1024);
         CHECK((*book)->find(*JobId::parse("j0"))->state == JobState::succeeded);
     }
     const auto book = JobBook::open(folder.path(), k_alpha, sys::wall_now());

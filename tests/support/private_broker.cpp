@@ -70,25 +70,43 @@ TempFolder::~TempFolder() {
     std::filesystem::remove_all(path_, ignored);
 }
 
-PrivateBroker::PrivateBroker(const std::string& extra_conf) : port_(free_port()) {
+/// A port that was free may be a client's by the time the broker takes it: then another one.
+PrivateBroker::PrivateBroker(const std::string& extra_conf) {
+    for (int tries = 0; tries < 10; ++tries) {
+        port_ = free_port();
+        write_conf(extra_conf);
+        if (try_start()) return;
+    }
+    throw std::runtime_error("the private broker does not start");
+}
+
+void PrivateBroker::write_conf(const std::string& extra_conf) const {
     const auto conf = "listener " + std::to_string(port_) +
                       " 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\nmax_queued_messages 100000\n"
                       "persistence true\nautosave_interval 1\nautosave_on_changes true\nuser root\npersistence_location " +
                       folder_.path() + "/\n" + extra_conf;
     if (!sys::write_file_atomic(folder_.path() + "/m.conf", conf, 0644, sys::Durability::fast))
         throw std::runtime_error("cannot write the broker's configuration");
-    start();
 }
 
 PrivateBroker::~PrivateBroker() { kill(); }
 
 void PrivateBroker::start() {
+    if (!try_start()) throw std::runtime_error("the private broker ended at once");
+}
+
+bool PrivateBroker::try_start() {
     std::vector<std::string> environment;
     for (char** at = environ; *at != nullptr; ++at) environment.emplace_back(*at);
     const auto child = sys::spawn({{"/usr/sbin/mosquitto", "-c", folder_.path() + "/m.conf"}, environment, {}, -1, -1, -1});
     if (!child) throw std::runtime_error(child.error().message);
     pid_ = child->pid;
-    if (!eventually([this] { return answers(port_); })) throw std::runtime_error("the private broker does not answer");
+    const auto ended = [this] { return ::waitpid(pid_, nullptr, WNOHANG) == pid_; };
+    bool gone = false;
+    const bool known = eventually([&] { return (gone = ended()) || answers(port_); }, std::chrono::seconds{60});
+    if (!known) throw std::runtime_error("the private broker does not answer");
+    if (gone) pid_ = -1;
+    return !gone;
 }
 
 void PrivateBroker::kill() { end(SIGKILL); }

@@ -41,6 +41,9 @@ class PrivateBroker {
 
   private:
     void end(int signal);
+    void write_conf(const std::string& extra_conf) const;
+    /// @return false when it ended at once: it could not have its port
+    bool try_start();
     TempFolder folder_;
     int port_ = 0;
     pid_t pid_ = -1;

@@ -212,3 +212,14 @@ cleanup_command: echo cleanup
     CHECK(conf.agent.phases.size() == 3);
     CHECK(bad("phases: {test: a}\ntest_command: b\n").find("already set") != std::string::npos);
 }
+
+TEST_CASE("conf: a pattern that is none is refused where it stands") {
+    const auto conf = good("health: {unhealthy_on: ['Kernel panic', '(?i)fatal'], clear_on: ['login: $']}");
+    CHECK(conf.agent.health.unhealthy_on == std::vector<std::string>{"Kernel panic", "(?i)fatal"});
+    CHECK(bad("health:\n  unhealthy_on:\n    - fine\n    - '(oops'\n") ==
+          "a.conf:4:7: 'health.unhealthy_on': expected a regular expression (RE2): missing ): (oops, found '(oops'");
+    CHECK(bad("health: {clear_on: ['x(?=y)']}").starts_with("a.conf:1:21: 'health.clear_on': expected a regular expression (RE2): "));
+    CHECK(bad("health: {clear_on: []\n").starts_with("a.conf:"));
+    CHECK(bad("health: {unhealthy_on: panic}") == "a.conf:1:24: 'health.unhealthy_on': expected a list of texts, found 'panic'");
+    CHECK(bad("health: {unhealthy_on: ['" + std::string(1001, 'a') + "']}").starts_with("a.conf:1:25: 'health.unhealthy_on': expected a pattern of at most 1000 bytes"));
+}
