@@ -299,7 +299,7 @@ TEST_CASE("an agent that starts on a full disk, without a log file, runs and say
     const auto said_before = lab.agent->out().size();
     const test::SmallDisk disk(lab.agent->folder() + "/state", 256 * 1024);
     std::filesystem::create_directory(lab.agent->folder() + "/state/jobs");
-    std::ofstream(lab.agent->folder() + "/state/jobs/journal") << "";
+    std::ofstream(lab.agent->folder() + "/state/jobs.journal") << "";
     int inodes = 0;  // of which a tmpfs has a number, too
     while (::mkdir((lab.agent->folder() + "/state/d" + std::to_string(++inodes)).c_str(), 0700) == 0) {}
     OutputReader reader(lab.broker.url());
