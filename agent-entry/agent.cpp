@@ -23,11 +23,10 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr std::size_t k_conf_limit = 1024 * 1024;
-constexpr std::uint64_t k_log_bytes = 10 * 1024 * 1024;
-constexpr unsigned k_log_keep = 5;
 constexpr auto k_session_life = std::chrono::hours{24 * 7};
 constexpr int k_reaped_at_once = 1000;
 constexpr auto k_conf_look = 5s;
+constexpr auto k_last_output = 2s;
 
 std::string current_file(const Folders& folders, std::string_view name) {
     return folders.conf + "/" + std::string(agent_files::k_current) + "/" + std::string(name);
@@ -62,9 +61,10 @@ Result<std::unique_ptr<Agent>> Agent::open(Folders folders) {
     if (!watch) return fail(watch.error());
     auto book = JobBook::open(folders.state, conf->sut, sys::wall_now());
     if (!book) return fail(book.error());
-    if (auto made = sys::make_folders(folders.state + "/log", 0755); !made) return fail(made.error());
-    auto log = LogFile::open(folders.state + "/log/agent.log", k_log_bytes, k_log_keep);
-    if (!log) return fail(log.error());
+    [[maybe_unused]] const auto made = sys::make_folders(folders.state + "/log", 0755);  // what is wrong shows next
+    const auto& rotation = conf->rules.log;
+    auto log = LogFile::open(folders.state + "/log/agent.log", rotation.max_bytes, rotation.keep);
+    if (!log) log = LogFile::open_later(folders.state + "/log/agent.log", rotation.max_bytes, rotation.keep, log.error());
     auto wake = sys::Wake::open();
     if (!wake) return fail(wake.error());
     std::unique_ptr<Agent> agent(new Agent(std::move(folders),
@@ -100,6 +100,7 @@ Result<void> Agent::connect() {
     pump_ = *std::move(pump);
     pump_->set_secrets(read_secrets(folders_.secrets));
     household_ = std::make_unique<Household>(conf_, folders_.state + "/household", hands(), sys::steady_now());
+    pump_->note(log_, "");  // trouble with it is known from the start
     heartbeat_ = std::make_unique<HeartbeatWriter>(
         folders_.run + "/" + std::string(agent_files::k_heartbeat), [raw = pump_.get()] { return raw->last_tick_ns(); },
         conf_.rules.health);
@@ -256,6 +257,7 @@ void Agent::reload(SteadyTime now) {
     conf_ = *std::move(conf);
     set_health_rules();
     job_folders_->set_rules(conf_.rules.jobs);
+    log_->set_limits(conf_.rules.log.max_bytes, conf_.rules.log.keep);
     pump_->set_secrets(read_secrets(folders_.secrets));
     sys::log(sys::Level::info, "the conf was reloaded");
     household_->set_conf(conf_, now);
@@ -301,6 +303,7 @@ void Agent::report_health(SteadyTime now) {
 }
 
 int Agent::close() {
+    send_last_output(k_last_output);
     sys::crash_point("stop: not said");
     board_.refresh(topics_.of(conf_.sut, k_submit_status), std::string(k_offline));
     publish_state(sys::steady_now());

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -121,7 +122,10 @@ class Agent {
     // bus.cpp
     void hear_broker(SteadyTime now);
     void hear(const mqtt::Message& message, SteadyTime now);
-    void answer(const mqtt::Message& request, std::string_view verb, const Result<std::string>& outcome);
+    enum class DataForm { text, json };
+    void answer(const mqtt::Message& request, std::string_view verb, const Result<std::string>& outcome, DataForm form = DataForm::text);
+    Result<std::string> tail(const std::string& payload);
+    void send_last_output(std::chrono::milliseconds limit);
     void settle_repeats(const std::vector<mqtt::Message>& heard, SteadyTime now);
     Result<std::string> prune(const std::string& argument);
     Result<std::string> obey(std::string_view verb, const std::string& argument, SteadyTime now);
@@ -182,6 +186,7 @@ class Agent {
     bool folder_prepared_ = false;
 
     std::uint64_t epoch_ = 0;
+    std::set<mqtt::PublishId> tails_;  ///< answers to `cmd/tail` that the broker does not have yet
     std::optional<SteadyTime> uptime_asked_;  ///< when the broker was asked how long it has run
     SteadyTime next_beat_{};
     SteadyTime next_conf_look_{};

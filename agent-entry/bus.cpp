@@ -63,10 +63,12 @@ ordered_json transaction_of(const std::string& payload) {
 }  // namespace
 
 void Agent::hear_broker(SteadyTime now) {
-    auto drained = session_->drain();
+    // What comes before the connection is whole could not be answered: it waits.
+    auto drained = session_->connected() ? session_->drain() : mqtt::Drained{};
     if (session_->connected() && session_->epoch() != epoch_) {
         epoch_ = session_->epoch();
         uptime_asked_.reset();
+        tails_.clear();
         feed_.rewind();
         for (auto& old : trailing_) old.feed.rewind();
         if (current_) current_->feed.rewind();
@@ -77,6 +79,7 @@ void Agent::hear_broker(SteadyTime now) {
         sys::crash_point("broker: connected");
     }
     for (const auto id : drained.acknowledged) {
+        tails_.erase(id);
         feed_.acknowledged(id);
         sys::crash_point("output: acknowledged");
         for (auto& old : trailing_) old.feed.acknowledged(id);
@@ -113,20 +116,24 @@ void Agent::hear(const mqtt::Message& message, SteadyTime now) {
     const auto verb = topic->rest.substr(k_cmd.size());
     if (message.payload.empty() && verb == "cancel" && !current_) return;
     sys::crash_point("command: not obeyed");
+    if (verb == "tail") return answer(message, verb, tail(message.payload), DataForm::json);
     const auto outcome = obey(verb, argument_of(message.payload), now);
     sys::crash_point("command: obeyed, not answered");
     answer(message, verb, outcome);
 }
 
-void Agent::answer(const mqtt::Message& request, std::string_view verb, const Result<std::string>& outcome) {
+void Agent::answer(const mqtt::Message& request, std::string_view verb, const Result<std::string>& outcome, DataForm form) {
+    const auto data = !outcome ? ordered_json(nullptr) : form == DataForm::json ? ordered_json::parse(*outcome) : ordered_json(*outcome);
     mqtt::Publication message;
     message.topic = request.response_topic.empty() ? topics_.response(conf_.sut, verb) : request.response_topic;
     message.correlation_data = request.correlation_data;
     message.payload = dump({{"status", outcome ? "ok" : "error"},
-                            {"data", outcome ? ordered_json(*outcome) : ordered_json(nullptr)},
+                            {"data", data},
                             {"error", outcome ? ordered_json(nullptr) : ordered_json(outcome.error().message)},
                             {"transaction", transaction_of(request.payload)}});
-    reply(std::move(message));
+    if (!outcome || form == DataForm::text) return reply(std::move(message));
+    // A piece of a log does not wait in memory: whoever asked asks again.
+    if (const auto sent = session_->publish(message)) tails_.insert(*sent);
 }
 
 void Agent::reply(mqtt::Publication publication) {
@@ -181,7 +188,7 @@ Result<std::string> Agent::obey(std::string_view verb, const std::string& argume
     if (verb == "prune") return prune(argument);
     if (verb == "reinit") return household_->reinit(argument);
     return fail(ErrorKind::invalid_input, "unknown command '" + std::string(verb.substr(0, 40)) +
-                                              "': expected cancel, restart, drain, resume, prune or reinit");
+                                              "': expected cancel, restart, drain, resume, prune, reinit or tail");
 }
 
 Result<std::string> Agent::prune(const std::string& argument) {
@@ -246,6 +253,7 @@ OutputFeed::Publish Agent::publisher(const std::string& stream, const std::strin
                                        {"job", job},
                                        {"stream", stream},
                                        {"offset", std::to_string(batch.offset)},
+                                       {"bytes", std::to_string(batch.bytes)},
                                        {"dropped", std::to_string(batch.dropped)}};
         return session_->publish(publication);
     };

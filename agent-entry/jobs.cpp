@@ -1,5 +1,6 @@
 // The job at hand: what the pure machine (job_run.hpp) says is done here.
 
+#include <algorithm>
 #include <csignal>
 
 #include "agent.hpp"
@@ -123,7 +124,7 @@ void Agent::spawn_phase(const SpawnPhase& step, SteadyTime now) {
         return;
     }
     const auto note = "sutfleet: " + step.phase + " cannot be started: " + child.error().message + "\n";
-    [[maybe_unused]] const auto noted = current_->log->append(note);
+    pump_->note(current_->log, note);
     phase_ended(sys::shell_code(child.error()), now);
 }
 
@@ -165,7 +166,7 @@ void Agent::complete_job(const FinishJob& finish) {
     }
     if (finish.state == JobState::lost) record.cleanup_due = true;
     record.log_bytes = current_->log->end();
-    record.dropped = current_->feed.dropped() + current_->log->lost();
+    record.dropped = std::max(current_->feed.dropped(), current_->log->lost());
     sys::crash_point("end: not journalled");
     journal_current();
     sys::crash_point("end: journalled");

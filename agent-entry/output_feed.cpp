@@ -25,20 +25,33 @@ void OutputFeed::run(SteadyTime now, bool flush, const Publish& publish) {
         const auto gone = piece.offset - sent_;
         const auto take = cut(piece.bytes, now, flush);
         if (piece.bytes.empty() || take == 0) {
-            if (piece.bytes.empty()) dropped_ += gone, sent_ = piece.offset, acknowledged_ = sent_;
+            if (piece.bytes.empty()) skip(piece.offset);
             return;
         }
-        OutputBatch batch{piece.bytes.substr(0, take), piece.offset, dropped_ + gone};
+        OutputBatch batch{piece.bytes.substr(0, take), piece.offset, take, dropped_ + gone};
         // An empty retained payload would delete the topic: a lone empty line keeps its newline.
         if (batch.text.size() > 1 && batch.text.back() == '\n') batch.text.pop_back();
         const auto id = publish(batch);
         if (!id) return;  // an acknowledgement or a new connection comes with a wake
         dropped_ += gone;
         sent_ = piece.offset + take;
-        in_flight_.push_back({*id, sent_});
+        in_flight_.push_back({*id, sent_, dropped_});
         last_sent_ = now;
         partial_since_.reset();
     }
+}
+
+/// Nothing is left of what comes next: it is accounted for with the batch before it, which may be on its way.
+void OutputFeed::skip(std::uint64_t to) {
+    dropped_ += to - sent_;
+    sent_ = to;
+    if (!in_flight_.empty()) {
+        in_flight_.back().end = sent_;
+        in_flight_.back().dropped = dropped_;
+        return;
+    }
+    acknowledged_ = sent_;
+    dropped_acknowledged_ = dropped_;
 }
 
 void OutputFeed::acknowledged(std::uint64_t publish_id) {
@@ -46,6 +59,7 @@ void OutputFeed::acknowledged(std::uint64_t publish_id) {
     for (std::size_t i = 0; i < in_flight_.size(); ++i) {
         if (in_flight_[i].id != publish_id) continue;
         acknowledged_ = in_flight_[i].end;
+        dropped_acknowledged_ = in_flight_[i].dropped;
         in_flight_.erase(in_flight_.begin(), in_flight_.begin() + static_cast<std::ptrdiff_t>(i) + 1);
         return;
     }
@@ -54,6 +68,7 @@ void OutputFeed::acknowledged(std::uint64_t publish_id) {
 void OutputFeed::rewind() {
     in_flight_.clear();
     sent_ = acknowledged_;
+    dropped_ = dropped_acknowledged_;  // what is missing behind it is found again
 }
 
 }  // namespace sutfleet::agent

@@ -21,6 +21,7 @@ namespace sutfleet::agent {
 struct OutputBatch {
     std::string text;       ///< whole lines without the last newline; never empty
     std::uint64_t offset;   ///< of the first byte, in the stream
+    std::uint64_t bytes;    ///< of the stream: with the newline that `text` lacks
     std::uint64_t dropped;  ///< bytes before it that are gone for ever
 };
 
@@ -48,6 +49,7 @@ class OutputFeed {
     struct InFlight {
         std::uint64_t id;
         std::uint64_t end;
+        std::uint64_t dropped;  ///< up to its end
     };
     /// The bytes of `text` to send now; 0: wait.
     [[nodiscard]] std::size_t cut(const std::string& text, SteadyTime now, bool flush);
@@ -56,6 +58,8 @@ class OutputFeed {
     std::uint64_t sent_;
     std::uint64_t acknowledged_;
     std::uint64_t dropped_ = 0;
+    std::uint64_t dropped_acknowledged_ = 0;
+    void skip(std::uint64_t to);
     std::deque<InFlight> in_flight_;
     SteadyTime last_sent_{};
     std::optional<SteadyTime> due_;

@@ -14,6 +14,8 @@
 namespace sutfleet::agent {
 namespace {
 constexpr std::size_t k_read = 64 * 1024;
+constexpr int k_retry_ms = 1000;  ///< between two attempts to write what the disk did not take
+constexpr std::size_t k_unsettled_limit = 16;  ///< logs that may keep what the disk did not take
 constexpr auto k_last_words = std::chrono::seconds{5};  ///< for a slow reader of stdout, at the end
 constexpr int k_turns_in_a_row = 16;   ///< of one source, before the others get theirs
 }  // namespace
@@ -83,8 +85,9 @@ bool Pump::wait(const std::vector<std::shared_ptr<Source>>& now) {
     if (out_.behind()) set.push_back({out_.fd(), POLLOUT, 0});
     if (read_on)
         for (const auto& source : now) set.push_back({source->fd.get(), POLLIN, 0});
-    ::poll(set.data(), set.size(), turn_ms_);
+    ::poll(set.data(), set.size(), trouble().empty() ? turn_ms_.load() : std::min(turn_ms_.load(), k_retry_ms));
     wake_.clear();
+    settle_logs();
     if (out_.behind()) out_.catch_up();
     return read_on;
 }
@@ -115,6 +118,7 @@ void Pump::run(const std::stop_token& stop) {
             if (!open || finishing) drop(*source);
         }
     }
+    settle_logs();
     close_out();
 }
 
@@ -145,16 +149,40 @@ void Pump::pass_on(Source& source, std::string_view bytes) {
 void Pump::write_out(const Source& source, std::string_view bytes) {
     if (bytes.empty()) return;
     const auto offset = source.log->end();
-    const auto written = source.log->append(bytes);
-    owner_.notify();
-    if (const std::scoped_lock lock(mutex_); !written && trouble_.empty()) {
-        trouble_ = "cannot write the log: " + written.error().message;
-        sys::log(sys::Level::error, trouble_);
-    } else if (written && !trouble_.empty()) {
-        trouble_.clear();
-        sys::log(sys::Level::info, "the log can be written again");
-    }
+    append(source.log, bytes);
     out_.pass(source.log, offset, bytes);
+}
+
+void Pump::note(const std::shared_ptr<LogFile>& log, std::string_view text) { append(log, text); }
+
+void Pump::append(const std::shared_ptr<LogFile>& log, std::string_view bytes) {
+    const auto written = log->append(bytes);
+    owner_.notify();
+    if (written) return;
+    const std::scoped_lock lock(mutex_);
+    if (trouble_.empty()) sys::log(sys::Level::error, written.error().message);
+    trouble_ = written.error().message;
+    if (std::ranges::find(unsettled_, log) != unsettled_.end()) return;
+    if (unsettled_.size() == k_unsettled_limit) unsettled_.erase(unsettled_.begin());
+    unsettled_.push_back(log);
+}
+
+/// What the disk did not take is tried again, also when nothing more is written.
+void Pump::settle_logs() {
+    std::vector<std::shared_ptr<LogFile>> waiting;
+    {
+        const std::scoped_lock lock(mutex_);
+        waiting = unsettled_;
+    }
+    for (const auto& log : waiting) {
+        if (!log->settle()) continue;
+        const std::scoped_lock lock(mutex_);
+        std::erase(unsettled_, log);
+        if (!unsettled_.empty()) continue;
+        trouble_.clear();
+        sys::log(sys::Level::info, "the logs can be written again");
+        owner_.notify();
+    }
 }
 
 void Pump::drop(Source& source) {

@@ -40,6 +40,8 @@ class Pump {
     std::vector<SourceId> take_ended();
     /// Why the files cannot be written; empty while they can.
     [[nodiscard]] std::string trouble() const;
+    /// What the agent itself has to say in a child's log. Any thread; not on stdout.
+    void note(const std::shared_ptr<LogFile>& log, std::string_view text);
     /// Nobody reads the container's stdout.
     [[nodiscard]] bool stdout_stuck() const { return out_.stuck(); }
     /// The longest time between two ticks.
@@ -68,6 +70,8 @@ class Pump {
     void pass_on(Source& source, std::string_view bytes);
     void write_out(const Source& source, std::string_view bytes);
     void drop(Source& source);
+    void append(const std::shared_ptr<LogFile>& log, std::string_view bytes);
+    void settle_logs();
 
     const sys::Wake& owner_;
     sys::Wake wake_;
@@ -76,6 +80,7 @@ class Pump {
     std::vector<std::shared_ptr<Source>> sources_;
     std::vector<SourceId> ended_;
     std::string trouble_;
+    std::vector<std::shared_ptr<LogFile>> unsettled_;  ///< logs with something that is not on disk yet
     std::shared_ptr<const Secrets> secrets_ = std::make_shared<const Secrets>(std::vector<std::string>{});
     SourceId next_ = 1;
     std::atomic<std::int64_t> tick_ns_{0};

@@ -67,6 +67,17 @@ JobRules decode_jobs(const json& from) {
             from.at("protected").get<std::vector<std::string>>()};
 }
 
+json encode(const LogRules& log) {
+    return {{"max_bytes", log.max_bytes}, {"keep", log.keep}};
+}
+
+LogRules decode_log(const json& from) {
+    LogRules out{integer_of<std::uint64_t>(from.at("max_bytes")), integer_of<unsigned>(from.at("keep"))};
+    if (out.max_bytes == 0 || out.max_bytes > k_log_limit || out.keep == 0 || out.keep > k_log_keep_limit)
+        throw std::invalid_argument("'log' is out of its range");
+    return out;
+}
+
 json encode(const HealthRules& health) {
     return {{"heartbeat", health.heartbeat.count()},
             {"max_age", health.max_age.count()},
@@ -111,6 +122,7 @@ json encode(const AgentRules& rules) {
              {"queues", rules.queues},
              {"phases", std::move(phases)},
              {"jobs", encode(rules.jobs)},
+             {"log", encode(rules.log)},
              {"timeouts", encode(rules.timeouts)},
              {"health", encode(rules.health)},
              {"env", rules.env}};
@@ -168,6 +180,7 @@ AgentRules decode_rules(const json& from) {
     for (const auto& [name, argv] : from.at("phases").items())
         out.phases[name] = decode_command(argv);
     out.jobs = decode_jobs(from.at("jobs"));
+    if (from.contains("log")) out.log = decode_log(from.at("log"));
     out.timeouts = decode_timeouts(from.at("timeouts"));
     out.health = decode_health(from.at("health"));
     from.at("env").get_to(out.env);

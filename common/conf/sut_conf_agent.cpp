@@ -52,6 +52,16 @@ void read_jobs(MapReader& root, JobRules& out) {
     });
 }
 
+void read_log(MapReader& root, LogRules& out) {
+    root.section("log", [&](MapReader& map) {
+        std::optional<std::int64_t> most, keep;
+        map.bytes("max_bytes", k_log_least, k_log_limit, "an amount of 64k or more such as 500k or 10m", most);
+        map.integer("keep", 1, k_log_keep_limit, keep);
+        if (most) out.max_bytes = static_cast<std::uint64_t>(*most);
+        if (keep) out.keep = static_cast<unsigned>(*keep);
+    });
+}
+
 void read_timeouts(MapReader& root, Timeouts& out) {
     root.section("timeouts", [&](MapReader& map) {
         map.duration("job", k_any, out.job);
@@ -116,6 +126,7 @@ void read_agent(MapReader& root, SutConf& out) {
     read_queues(root, out);
     read_phases(root, out);
     read_jobs(root, out.agent.jobs);
+    read_log(root, out.agent.log);
     read_timeouts(root, out.agent.timeouts);
     read_health(root, out.agent.health);
     read_env(root, out);

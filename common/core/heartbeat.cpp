@@ -90,7 +90,9 @@ HealthVerdict worst(const HealthVerdict& a, const HealthVerdict& b) {
     return {a.health, a.why + (both ? "; " : "") + b.why};
 }
 
-bool restart_helps(std::string_view why) { return !why.starts_with("init ") && !why.starts_with("renew "); }
+bool restart_helps(std::string_view why) {
+    return !why.starts_with("init ") && !why.starts_with("renew ") && !why.starts_with(k_no_room);
+}
 
 HealthVerdict judge(const Heartbeat& beat, std::int64_t now_ns) {
     const auto stale = [&](std::int64_t then) { return age(now_ns, then) > beat.max_age_ns; };

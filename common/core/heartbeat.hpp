@@ -38,8 +38,10 @@ struct HealthVerdict {
 /// The worse of two, with the reasons of both, the worse one's first.
 [[nodiscard]] HealthVerdict worst(const HealthVerdict& a, const HealthVerdict& b);
 
-/// Whether a restart of the agent could cure what its own verdict says. A failed `init` or `renew` would fail again, and
-/// recovers by itself.
+/// What the `why` of an agent that cannot write its logs begins with.
+inline constexpr std::string_view k_no_room = "no room for logs";
+/// Whether a restart of the agent could cure what its own verdict says. A failed `init` or `renew` would fail again, a
+/// full disk would stay full, and both recover by themselves.
 [[nodiscard]] bool restart_helps(std::string_view why);
 
 /// A stale heartbeat, main loop or pump is unhealthy, whatever the agent says of itself.

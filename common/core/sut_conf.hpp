@@ -84,6 +84,17 @@ struct HouseholdRules {
     bool operator==(const HouseholdRules&) const = default;
 };
 
+inline constexpr std::uint64_t k_log_least = 64 * 1024;
+inline constexpr std::uint64_t k_log_limit = std::uint64_t{1} << 40;
+inline constexpr unsigned k_log_keep_limit = 100;
+
+/// The rotated agent.log.
+struct LogRules {
+    std::uint64_t max_bytes = std::uint64_t{10} << 20;  ///< of one file
+    unsigned keep = 5;                                  ///< rotated files beside it
+    bool operator==(const LogRules&) const = default;
+};
+
 /// What the agent itself runs by: reloaded in place when it changes.
 struct AgentRules {
     std::optional<Command> command;
@@ -91,6 +102,7 @@ struct AgentRules {
     std::vector<std::string> queues;
     std::map<std::string, Command> phases;
     JobRules jobs;
+    LogRules log;
     Timeouts timeouts;
     HealthRules health;
     std::map<std::string, std::string> env;

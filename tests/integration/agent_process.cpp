@@ -36,8 +36,7 @@ std::optional<int> end_of(PrivateAgent& agent) {
 
 /// Numbers of /proc/PID/stat from the third field on; empty when it is gone.
 std::vector<std::string> stat_of(const std::string& pid) {
-    std::ifstream file("/proc/" + pid + "/stat");
-    std::string text((std::istreambuf_iterator<char>(file)), {});
+    const auto text = sys::read_file("/proc/" + pid + "/stat", 4096).value_or("");
     std::istringstream rest(text.substr(std::min(text.size(), text.rfind(')') + 2)));
     return std::vector<std::string>(std::istream_iterator<std::string>(rest), {});
 }
@@ -175,7 +174,9 @@ TEST_CASE("restart policies: on-failure starts it again, an end with 0 is its en
     PrivateAgent done(AGENT_ENTRY, k_nowhere, shell_rules("echo once"));
     CHECK(eventually([&] { return has(done.heartbeat(), "command ended (0)") || has(done.heartbeat(), "broker"); }));
     CHECK(eventually([&] { return done.log() == "once\n"; }));
-    PrivateAgent missing(AGENT_ENTRY, k_nowhere, AgentRules{.command = Command{{"/no/such/program"}}, .restart = RestartPolicy::no, .queues = {}, .phases = {}, .jobs = {}, .timeouts = {}, .health = {}, .env = {}, .household = {}});
+    auto no_program = shell_rules("", RestartPolicy::no);
+    no_program.command = Command{{"/no/such/program"}};
+    PrivateAgent missing(AGENT_ENTRY, k_nowhere, no_program);
     CHECK(eventually([&] { return has(missing.heartbeat(), "command ended (127)"); }));
 }
 

@@ -49,6 +49,7 @@ timeouts: {job: 2h, output: 90, stop: 3s, queue: none}
 health: {heartbeat: 1s, max_age: 4s, interval: auto, silence: 5m, on_unhealthy: none}
 env: {A: 1, B_2: "two"}
 jobs: {keep: 2d, max_bytes: 1.5g, protected: [provision, firmware_update]}
+log: {max_bytes: 500k, keep: 9}
 mounts:
   - {source: /srv/x, target: /data, mode: rw}
   - source: vol
@@ -66,6 +67,8 @@ cap_add: [NET_ADMIN]
     CHECK(conf.agent.phases.at("setup").argv ==
           std::vector<std::string>{"/bin/sh", "-c", "echo s"});
     CHECK(conf.agent.jobs == JobRules{std::chrono::days{2}, 3LL << 29, {"provision", "firmware_update"}});
+    CHECK(conf.agent.log == LogRules{500 * 1024, 9});
+    CHECK(good("command: x\n").agent.log == LogRules{10 << 20, 5});
     CHECK(conf.agent.timeouts.output == 90s);
     CHECK_FALSE(conf.agent.timeouts.queue);
     CHECK_FALSE(conf.agent.health.interval);
@@ -137,6 +140,10 @@ TEST_CASE("conf: each broken rule says where and what was expected") {
         {"timeouts: {job: soon}\n",
          "a.conf:1:17: 'timeouts.job': expected a duration from 1ms to 365d, found 'soon'"},
         {"jobs: {max_bytes: much}\n", "a.conf:1:19: 'jobs.max_bytes': expected an amount such as 500m or 20g"},
+        {"log: {max_bytes: 10}\n", "a.conf:1:18: 'log.max_bytes': expected an amount of 64k or more such as 500k or 10m, found '10'"},
+        {"log: {keep: 0}\n", "a.conf:1:13: 'log.keep': expected a whole number from 1 to 100, found '0'"},
+        {"log: {keep: 5, files: 2}\n", "a.conf:1:16: 'log.files': unknown key"},
+        {"log: 10m\n", "a.conf:1:6: 'log': expected a map, found '10m'"},
         {"jobs: {protected: [test, tests]}\n", "a.conf:1:19: 'jobs.protected': expected names of phases, found 'tests'"},
         {"health: {heartbeat: 30s}\n", "a.conf:1:21: 'health.max_age': expected at least twice"},
         {"resources: {cpus: many}\n",

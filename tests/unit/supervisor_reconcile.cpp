@@ -134,6 +134,13 @@ TEST_CASE("the plan of one agent") {
         {"silent",
          World().want(wanted()).find(container(Status::running)).know(with([](History& h) { h.last_beat = k_now - 20s; })),
          "probe alpha: no heartbeat on the bus for 20 s\n"},
+        {"no room for logs: a restart would make none",
+         World().want(wanted()).find(container(Status::running)).know(with([](History& h) {
+             h.agent_says = "unhealthy: no room for logs, make some";
+             h.probe = History::Probe::failed;
+             h.probed_at = k_now - 1s;
+         })),
+         "hold alpha: unhealthy: no room for logs, make some; a restart would not help\n"},
         {"unpaused a moment ago: what is old proves nothing",
          World().want(wanted()).find([] {
              auto out = container(Status::running);

@@ -61,6 +61,19 @@ TEST_CASE("sutctl: empty lines are neither lost nor doubled") {
     CHECK(lone.take(1, "b").text == "b\n");
 }
 
+TEST_CASE("sutctl: output that says how many bytes it stands for is put together to the byte") {
+    OutputStream stream;
+    CHECK(stream.take_exact(5, "one\n").text == "one\n");
+    CHECK(stream.take_exact(9, "prompt> ").text == "prompt> ");
+    CHECK(stream.take_exact(9, "prompt> ").text.empty());  // sent again after a reconnect
+    CHECK(stream.take_exact(12, "mpt> yes\n").text == "yes\n");
+    CHECK(stream.take_exact(5, "o").text.empty());
+    const auto piece = stream.take_exact(30, "\n");
+    CHECK(piece.text == "\n");
+    CHECK(piece.missed == 9);
+    CHECK(stream.end() == 31);
+}
+
 TEST_CASE("sutctl: output without offsets is printed as it comes") {
     OutputStream stream;
     CHECK(stream.take({}, "a").text == "a\n");

@@ -124,6 +124,19 @@ std::string describe_job(std::string_view text) {
     return out;
 }
 
+OutputStream::Piece OutputStream::take_exact(std::uint64_t offset, std::string_view bytes) {
+    Piece piece;
+    const auto end = end_.value_or(offset);
+    if (offset < end) {
+        bytes.remove_prefix(static_cast<std::size_t>(std::min<std::uint64_t>(end - offset, bytes.size())));
+        offset = end;
+    }
+    piece.missed = offset - end;
+    piece.text = bytes;
+    end_ = offset + bytes.size();
+    return piece;
+}
+
 OutputStream::Piece OutputStream::take(std::optional<std::uint64_t> offset,
                                        std::string_view payload) {
     Piece piece;

@@ -40,6 +40,10 @@ class OutputStream {
     };
     /// @param offset of the payload's first byte; nothing when the sender gave none
     Piece take(std::optional<std::uint64_t> offset, std::string_view payload);
+    /// As `take`, of a sender that says what the payload stands for: `bytes` are all of it, newlines and all.
+    Piece take_exact(std::uint64_t offset, std::string_view bytes);
+    /// Behind the last byte that has come.
+    [[nodiscard]] std::optional<std::uint64_t> end() const { return end_; }
     /// Whether everything up to `bytes` has come; a last newline is never sent.
     [[nodiscard]] bool complete(std::uint64_t bytes) const { return end_.value_or(0) + 1 >= bytes; }
 

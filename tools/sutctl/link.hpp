@@ -35,6 +35,7 @@ class Link {
     /// Publishes at QoS 1 and waits until the broker has it.
     /// @return false when the broker is away, or went away before it said so
     Outcome<bool> publish(const std::string& topic, const std::string& payload);
+    [[nodiscard]] bool up() const { return session_->connected(); }
 
   private:
     Link(sys::Wake wake, const sys::Signals& signals) : wake_(std::move(wake)), signals_(signals) {}

@@ -31,7 +31,7 @@ void add_looking(CLI::App& app, Raw& raw) {
     auto* ps = add(app, "ps", "List the SUTs, their health and jobs");
     ps->add_flag("-q,--quiet", raw.options.quiet, "Only the names");
 
-    auto* logs = add(app, "logs", "Show the newest output of a SUT, or of one of its jobs");
+    auto* logs = add(app, "logs", "Show the log of a SUT, or of one of its jobs");
     logs->add_flag("-f,--follow", raw.options.follow,
                    "Go on with what comes; with a job, until it ends");
     logs->add_option("--tail", raw.tail, "At most so many lines of what is there");
