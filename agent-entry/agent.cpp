@@ -194,7 +194,6 @@ void Agent::turn(SteadyTime now) {
     feed_output(now);
     publish_state(now);
     board_.flush(*session_, now);
-    prepare_for_next_job();
 }
 
 void Agent::hear_signals(SteadyTime now) {

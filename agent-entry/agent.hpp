@@ -107,7 +107,6 @@ class Agent {
     // jobs.cpp
     void next_job(SteadyTime now);
     void put_back(JobRecord record);
-    void prepare_for_next_job();
     void begin_job(JobRecord record, bool only_cleanup, SteadyTime now);
     void apply(const std::vector<JobEffect>& effects, SteadyTime now);
     void signal_job(int signal);
@@ -183,7 +182,6 @@ class Agent {
     Gate gate_;
     bool stopping_ = false;
     bool job_loss_reported_ = false;
-    bool folder_prepared_ = false;
 
     std::uint64_t epoch_ = 0;
     std::set<mqtt::PublishId> tails_;  ///< answers to `cmd/tail` that the broker does not have yet

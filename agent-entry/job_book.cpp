@@ -22,30 +22,7 @@ namespace {
 
 using nlohmann::json;
 
-/// What the commands find beside their work: the request, in both forms.
-std::string job_json(const JobRequest& request, const JobId& id) {
-    auto object = json::parse(request.json, nullptr, false);
-    if (!object.is_object()) object = json::object();
-    object["id"] = id.str();
-    if (!object.contains("test_data") || !object["test_data"].is_object()) object["test_data"] = json::object();
-    if (!request.command.empty()) object["test_data"]["test_cmds"] = request.command;
-    if (!object.contains("command") || !object["command"].is_string()) object["command"] = request.command;
-    return object.dump(1, ' ', false, json::error_handler_t::replace);
-}
-
 std::uint64_t number_of(const std::string& digest) { return std::strtoull(digest.c_str(), nullptr, 16); }
-
-constexpr const char* k_next_folder = ".next";
-
-/// Nobody reads it before the job starts, and a job that starts again finds the same text: neither atomic nor durable.
-Result<void> write_text(const std::string& path, std::string_view text) {
-    // Without O_TRUNC: ext4 flushes a file that was truncated when it is closed.
-    const sys::UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644));
-    struct stat old {};
-    if (!fd || ::fstat(fd.get(), &old) != 0) return fail(errno_error(path, errno));
-    if (std::cmp_greater(old.st_size, text.size()) && ::ftruncate(fd.get(), 0) != 0) return fail(errno_error(path, errno));
-    return sys::write_all(fd.get(), text);
-}
 
 bool by_sequence(const JobRecord& a, const JobRecord& b) { return a.sequence < b.sequence; }
 
@@ -440,32 +417,6 @@ Result<JobRequest> JobBook::read_request(const JobId& id) const {
     if (known == known_.end()) return fail(ErrorKind::not_found, "no such job");
     const auto entry = journal_->read(known->second.request_at);
     return entry ? decode_submit(entry->request) : Result<JobRequest>(fail(entry.error()));
-}
-
-Result<void> JobBook::prepare_folder() const {
-    const auto next = folder_ + "/" + k_next_folder;
-    for (const auto& each : {next, next + "/artifacts"})
-        if (::mkdir(each.c_str(), 0755) != 0 && errno != EEXIST) return fail(errno_error(each, errno));
-    for (const auto* name : {"/job.json", "/command", "/output.log"})
-        if (auto written = write_text(next + name, {}); !written) return written;
-    sys::crash_point("folder: prepared in part");
-    const auto other_name = next + "/testflinger.json";
-    if (::link((next + "/job.json").c_str(), other_name.c_str()) != 0 && errno != EEXIST)
-        return fail(errno_error(other_name, errno));
-    return {};
-}
-
-Result<void> JobBook::make_folder(const JobId& id, const JobRequest& request) const {
-    const auto place = folder(id);
-    const auto take_prepared = [&] { return ::rename((folder_ + "/" + k_next_folder).c_str(), place.c_str()) == 0; };
-    if (!take_prepared()) {
-        if (auto made = prepare_folder(); !made) return made;
-        // A folder that is there is an earlier attempt's: it stays, with what is in it.
-        if (!take_prepared() && errno != ENOTEMPTY && errno != EEXIST) return fail(errno_error(place, errno));
-    }
-    sys::crash_point("folder: renamed");
-    if (auto written = write_text(place + "/job.json", job_json(request, id)); !written) return written;
-    return write_text(place + "/command", request.command);
 }
 
 }  // namespace sutfleet::agent

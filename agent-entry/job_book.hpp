@@ -1,7 +1,7 @@
 #pragma once
 // The agent's jobs: the journal `<state>/jobs.journal` is the truth, and of it are in memory the jobs that wait or
 // run, the newest that ended, and an index of all ids that are remembered. A job is in the journal, synced, before
-// `accept` returns; its folder `<state>/jobs/<id>/` is made when it starts. Threads: `accept` runs on the MQTT
+// `accept` returns; its folder is JobFolders'. Threads: `accept` runs on the MQTT
 // library's thread, all else on the main thread; one lock covers both.
 
 #include <atomic>
@@ -82,11 +82,6 @@ class JobBook {
     /// costs one sync, not two. Such a job is the next `granted`.
     void set_idle(bool idle);
     [[nodiscard]] std::optional<JobRecord> take_granted();
-    /// Makes the next job's folder ahead of time: new inodes are what costs most of a job's start.
-    Result<void> prepare_folder() const;
-    /// Makes the folder of a job that starts: artifacts/, and for the commands to read job.json, also under the name
-    /// testflinger.json, and the text of the job in `command`.
-    Result<void> make_folder(const JobId& id, const JobRequest& request) const;
     [[nodiscard]] std::string folder(const JobId& id) const;
     [[nodiscard]] const std::string& folder() const { return folder_; }  ///< that all of theirs are in
 

@@ -1,42 +1,26 @@
 #pragma once
-// What ended jobs left on disk: lists the artifacts of one that ends, and removes the oldest folders by the conf's
-// limits. Measuring, hashing and removing take time: they are done on a thread of its own.
+// The folders `<state>/jobs/<id>/`: makes that of a job that starts, lists the artifacts of one that ends, and removes the
+// oldest by the conf's limits. Most of that takes time and is done on a thread of its own, the next job's folder ahead of
+// time. Threads: the owner's, and that one.
 
 #include <condition_variable>
 #include <deque>
-#include <functional>
-#include <map>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <thread>
 #include <vector>
 
+#include "core/result.hpp"
 #include "core/sut_conf.hpp"
 #include "core/timestamp.hpp"
+#include "folder_ledger.hpp"
+#include "job/submit_request.hpp"
 #include "job_record.hpp"
 #include "sys/wake.hpp"
 
 namespace sutfleet::agent {
-
-inline constexpr std::size_t k_folders_kept = 20;  ///< of the newest, whatever their age: a clock may jump
-
-struct JobFolder {
-    JobId id;
-    WallTime ended{};
-    std::uint64_t bytes = 0;  ///< on disk
-    bool operator==(const JobFolder&) const = default;
-};
-
-/// Which of them have to go, oldest first. Pure.
-[[nodiscard]] std::vector<JobFolder> folders_to_remove(std::vector<JobFolder> folders, const JobRules& rules, WallTime now);
-
-/// The regular files under `folder`, sorted; links are not followed. What is not hashed when `enough` says so stays
-/// without a hash.
-[[nodiscard]] Artifacts list_artifacts(const std::string& folder, const std::function<bool()>& enough);
-
-/// Links the regular files of `folder` that a pattern matches into its artifacts/. What leaves the folder is left out.
-void collect_artifacts(const std::string& folder, const std::vector<std::string>& patterns);
 
 class JobFolders {
   public:
@@ -45,6 +29,10 @@ class JobFolders {
     ~JobFolders();
 
     void set_rules(const JobRules& rules);
+    /// Of a job that starts. What an earlier attempt has left there stays.
+    Result<void> make(const JobId& id, const JobRequest& request) const;
+    /// The one that was made ahead of time is taken.
+    void make_next();
     /// Its folder counts from now on.
     void ended(const JobId& id, WallTime now);
 
@@ -62,6 +50,7 @@ class JobFolders {
 
   private:
     void run(const std::stop_token& stop);
+    void prepare_next() const;
     void measure_all();
     void remove_what_is_due();
     [[nodiscard]] std::string path(const JobId& id) const { return folder_ + "/" + id.str(); }
@@ -72,7 +61,7 @@ class JobFolders {
     mutable std::mutex mutex_;  ///< guards all below
     std::condition_variable_any changed_;
     JobRules rules_;
-    std::map<JobId, JobFolder> folders_;
+    FolderLedger ended_;
     std::deque<JobFolder> to_measure_;
     struct ToList {
         JobId id;
@@ -81,6 +70,7 @@ class JobFolders {
     std::optional<ToList> to_list_;
     std::optional<Artifacts> listed_;
     bool measured_ = false;
+    bool make_next_ = false;
     bool remove_now_ = false;
     std::jthread thread_;  ///< last: it uses all of the above
 };

@@ -36,11 +36,6 @@ void Agent::put_back(JobRecord record) {
         sys::log(sys::Level::error, "the journal cannot be written: " + updated.error().message);
 }
 
-/// Between jobs, when all else of a turn is done. A failure shows when the next job starts.
-void Agent::prepare_for_next_job() {
-    if (!folder_prepared_ && !current_) folder_prepared_ = book_->prepare_folder().has_value();
-}
-
 void Agent::begin_job(JobRecord record, bool only_cleanup, SteadyTime now) {
     const auto give_up = [&](const Error& why) {
         const auto reason = "its files cannot be made: " + why.message;
@@ -57,7 +52,7 @@ void Agent::begin_job(JobRecord record, bool only_cleanup, SteadyTime now) {
     };
     auto request = book_->request(record.id);
     if (!request) return give_up(request.error());
-    if (auto made = book_->make_folder(record.id, *request); !made) return give_up(made.error());
+    if (auto made = job_folders_->make(record.id, *request); !made) return give_up(made.error());
     auto log = LogFile::open(book_->folder(record.id) + "/output.log", 0, 0);
     if (!log) return give_up(log.error());
     const bool to_journal = !only_cleanup && record.state != JobState::running;
@@ -67,13 +62,13 @@ void Agent::begin_job(JobRecord record, bool only_cleanup, SteadyTime now) {
     }
     JobRun run(conf_.rules, *request, only_cleanup);
     current_.emplace(Current{std::move(record), std::move(run), request->env, request->retries, request->artifacts, *log, OutputFeed(*log), {}, 0, only_cleanup});
-    folder_prepared_ = false;
     sys::crash_point("start: folder made");
     if (to_journal) journal_current();
     sys::crash_point("start: journalled");
     const auto what = "job=" + current_->record.id.str() + (only_cleanup ? " cleanup of a lost job" : " started");
     if (!only_cleanup) board_.refresh(topics_.of(conf_.sut, k_last_job), current_->record.id.str());
     apply(current_->run.start(now), now);
+    job_folders_->make_next();
     sys::log(sys::Level::info, what);
 }
 

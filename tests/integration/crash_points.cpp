@@ -534,7 +534,7 @@ TEST_CASE("whatever the agent dies at, its next life holds what was promised") {
     MESSAGE(points, " crash points");
     CHECK(points > 100);
     stories.tell_of_all({"submit: decided, not acknowledged", "journal: entry not written", "journal: entry written", "journal: entry synced",
-                         "folder: prepared in part", "folder: renamed", "start: folder made", "start: journalled", "phase: not spawned",
+                         "folder: prepared in part", "folder: made", "start: folder made", "start: journalled", "phase: not spawned",
                          "phase: spawned", "phase: ended", "end: not journalled", "end: journalled", "retained: published", "output: acknowledged",
                          "command: not obeyed", "command: obeyed, not answered", "job: signalled", "gate: closed", "gate: opened", "stop: not said", "stop: said"});
     stories.tell_of_two_deaths(points, 10, 4);

@@ -188,14 +188,19 @@ TEST_CASE("which job folders go: the oldest, by age and by size, but the newest 
     JobRules rules;
     rules.keep = 24h;
     rules.max_bytes = 100;
-    CHECK(folders_to_remove({}, rules, now).empty());
-    CHECK(folders_to_remove({folder(1, 1h, 50), folder(2, 2h, 50)}, rules, now).empty());
-    const auto gone = folders_to_remove({folder(1, 1h, 60), folder(2, 3h, 60), folder(3, 2h, 20)}, rules, now);
-    CHECK(gone == std::vector{folder(2, 3h, 60)});
+    const auto due = [&](const std::vector<JobFolder>& all) {
+        FolderLedger ledger;
+        for (const auto& one : all) ledger.put(one);
+        return ledger.due(rules, now);
+    };
+    CHECK(due({}).empty());
+    CHECK(due({folder(1, 1h, 50), folder(2, 2h, 50)}).empty());
+    CHECK(due({folder(1, 1h, 60), folder(2, 3h, 60), folder(3, 2h, 20)}) == std::vector{folder(2, 3h, 60)});
+    CHECK(due({folder(1, 2h, 60), folder(1, 1h, 20), folder(2, 3h, 80)}).empty());  // the newest word of a job counts
     std::vector<JobFolder> old;
     for (int i = 0; i < 25; ++i) old.push_back(folder(i, 24h * (100 + i), 1));
-    CHECK(folders_to_remove(old, rules, now).size() == 5);
-    CHECK(folders_to_remove({folder(1, 1h, 1000)}, rules, now).size() == 1);
+    CHECK(due(old).size() == 5);
+    CHECK(due({folder(1, 1h, 1000)}).size() == 1);
 }
 
 TEST_CASE("secrets are masked wherever the chunks end; all other bytes pass unchanged") {
