@@ -51,7 +51,7 @@ void Gate::resume() {
 
 std::string Gate::refusal() const {
     if (!maintenance_.empty()) return "maintenance: " + maintenance_;
-    return draining_;
+    return draining_.empty() ? no_room_ : draining_;
 }
 
 }  // namespace sutfleet::agent

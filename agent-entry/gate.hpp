@@ -1,9 +1,11 @@
 #pragma once
-// What keeps jobs away until `resume`: maintenance or a drain. It is a file for each in the state folder, since an
-// agent's death repairs no device and overrules no person. What cannot be written still holds in this life.
+// What keeps jobs away: maintenance or a drain, until `resume`, and no room for what they would write, until there is.
+// The first two are a file each in the state folder, since an agent's death repairs no device and overrules no person;
+// what cannot be written still holds in this life.
 // Main thread only.
 
 #include <string>
+#include <utility>
 
 namespace sutfleet::agent {
 
@@ -15,6 +17,8 @@ class Gate {
     void maintain(const std::string& why);
     void drain();
     void resume();
+    /// Why there is no room; empty: there is.
+    void set_no_room(std::string why) { no_room_ = std::move(why); }
 
     [[nodiscard]] const std::string& maintenance() const { return maintenance_; }  ///< why; empty: not in maintenance
     [[nodiscard]] bool draining() const { return !draining_.empty(); }
@@ -23,7 +27,7 @@ class Gate {
 
   private:
     const std::string maintenance_file_, draining_file_;
-    std::string maintenance_, draining_;
+    std::string maintenance_, draining_, no_room_;
 };
 
 }  // namespace sutfleet::agent

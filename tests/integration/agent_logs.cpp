@@ -331,9 +331,13 @@ TEST_CASE("a job on a full disk ends as it would, with its output on stdout and 
     std::ofstream(lab.agent->folder() + "/state/go") << "";
     CHECK(lab.says("agent", "unhealthy: no room for logs"));
     CHECK(eventually([&] { return reader.stream("full").bytes.ends_with("\nend\n"); }));
-    disk.make_room();
-    std::ofstream(lab.agent->folder() + "/state/on") << "";
+    lab.submit(R"j({"id":"refused","command":"true"})j");
+    CHECK(lab.says("submit_status", "rejected: no room for logs"));
+    std::filesystem::create_directory(lab.agent->folder() + "/state/on");  // a full disk still has inodes
     CHECK(lab.says("job/full", "\"FAILED\""));
+    CHECK(lab.says("submit_status", "rejected: no room for logs"));
+    disk.make_room();
+    CHECK(lab.says("submit_status", "ready"));
     CHECK(lab.says("agent", "ok"));
     const auto text = "up\n" + numbers(1, 20'000, "") + "end\n";
     CHECK(eventually([&] { return content(lab.agent->folder() + "/state/jobs/full/output.log") == text; }));
