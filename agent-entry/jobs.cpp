@@ -116,11 +116,11 @@ void Agent::spawn_phase(const SpawnPhase& step, SteadyTime now) {
     // The phase is published, not journalled: after a crash the record need not know more than RUNNING.
     current_->record.phase = step.phase;
     sys::crash_point("phase: not spawned");
+    current_->memory_kills = sys::out_of_memory_kills();  // before: it may be quick
     auto child = start(step.command, current_->log, folder, extra);
     sys::crash_point("phase: spawned");
     if (child) {
         current_->child = *child;
-        current_->memory_kills = sys::out_of_memory_kills();
         return;
     }
     const auto note = "sutfleet: " + step.phase + " cannot be started: " + child.error().message + "\n";
