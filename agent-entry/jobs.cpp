@@ -132,7 +132,7 @@ void Agent::phase_ended(int code, SteadyTime now) {
     sys::crash_point("phase: ended");
     const auto seconds = current_->run.phase_seconds(now);
     current_->record.phases[current_->run.phase()] = {code, static_cast<double>(static_cast<long>(seconds * 1000)) / 1000};
-    const bool out_of_memory = code == 128 + SIGKILL && sys::out_of_memory_kills() > current_->memory_kills;
+    const bool out_of_memory = code != 0 && sys::out_of_memory_kills() > current_->memory_kills;
     apply(current_->run.exited(code, now, out_of_memory), now);
 }
 
