@@ -23,6 +23,8 @@ const quick = { heartbeat: '500ms', max_age: '3s', interval: '2s', on_unhealthy:
 const patient = { heartbeat: '1s', max_age: '8s', interval: '3s' }; // of those that must stay well, whatever else runs here
 const confs = {
   'h-main': { command: 'exec sleep 1000', health: quick },
+  'h-again': { command: 'exec sleep 1000', health: { ...quick, on_unhealthy: 'restart' } },
+  'h-cut': { command: 'exec sleep 1000', health: { ...quick, on_unhealthy: 'restart' } },
   'h-pump': { command: 'exec sleep 1000', health: quick },
   'h-crash': { command: 'exit 3', restart: 'always', health: { ...quick, on_unhealthy: 'restart' } },
   'h-silence': { command: parrot, health: { ...quick, silence: '3s' } },
@@ -104,7 +106,8 @@ async function freeze(sut, thread) {
     child.stdout.once('data', done);
     child.once('exit', () => bad(new Error(`the thread ${thread} of ${sut} cannot be stopped`)));
   });
-  return () => new Promise((done) => { child.once('exit', done); child.stdin.end(); });
+  const ended = new Promise((done) => { child.once('exit', done); });
+  return () => { child.stdin.end(); return ended; };
 }
 
 const held = (sut, why) => until(`${sut}: held: ${why}`, () => why.test(explorer.json(`fleet/sut/${sut}`)?.hold ?? ''), 60);
@@ -123,6 +126,32 @@ test.describe('what makes an agent unhealthy', { concurrency: true }, () => {
     }
     await isOk('h-main');
     assert.equal(await started('h-main'), before);
+  });
+
+  test.it('a main loop that stays stuck: restarted by force, and the evidence is kept', async () => {
+    await isOk('h-again');
+    const before = await started('h-again');
+    const letGo = await freeze('h-again', 'agent-entry');
+    const report = await until('restarted', () => { const now = explorer.json('fleet/sut/h-again'); return now?.last_action?.what === 'restart' && now; }, 90);
+    assert.match(report.last_action.why, /^unhealthy: the main loop has not moved for \d+ s/);
+    assert.match(report.evidence.why, /the main loop has not moved|no heartbeat on the bus/);
+    await isOk('h-again');
+    assert.notEqual(await started('h-again'), before);
+    await letGo();
+  });
+
+  test.it('only unreachable: degraded, and not restarted', async () => {
+    await isOk('h-cut');
+    const before = await started('h-cut');
+    docker('network', 'disconnect', '-f', `${stack}-bus`, container('h-cut'));
+    try {
+      await until('its probe is fine', async () => /^degraded: broker away/.test((await look(container('h-cut'))).State.Health.Log.at(-1).Output), 60);
+      await until('unreachable', () => { const now = explorer.json('fleet/sut/h-cut'); return now?.health === 'degraded' && /unreachable: its probe is fine/.test(now.why); }, 90);
+    } finally {
+      docker('network', 'connect', '--alias', 'h-cut', `${stack}-bus`, container('h-cut'));
+    }
+    await isOk('h-cut');
+    assert.equal(await started('h-cut'), before);
   });
 
   test.it('an output pump that is stuck', async () => {

@@ -11,13 +11,16 @@ const loop = 'while :; do sleep 0.1; done';
 // What a command does to make a stop hard, and the code that the container has to end with.
 const stops = {
   'p-polite': { code: 7, command: `trap 'echo last words; exit 7' TERM; echo up; ${loop}` },
+  'p-int': { code: 7, signal: 'INT', command: `trap 'exit 7' TERM; echo up; ${loop}` },
+  'p-quit': { code: 7, signal: 'QUIT', command: `trap 'exit 7' TERM; echo up; ${loop}` },
   'p-deaf': { code: 137, command: `trap '' TERM; echo up; ${loop}` },
   'p-stopped': { code: 7, command: `trap 'echo last words; exit 7' TERM; echo up; kill -STOP $$; ${loop}` },
   'p-daemons': { code: 143, command: 'for i in 1 2 3; do setsid sleep 1000 >/dev/null 2>&1 & done; echo up; exec sleep 1000' },
   'p-pipe': { code: 143, command: 'setsid sleep 1000 & echo up; exec sleep 1000' },
   'p-mute': { code: 143, command: 'echo up; exec sleep 1000 >&- 2>&-' },
 };
-const suts = [...Object.keys(stops), 'p-orphans', 'p-house', 'p-hung'];
+// One or more for each test: none gets in the way of another.
+const suts = [...Object.keys(stops), 'p-orphans', 'p-hup', 'p-house', 'p-keep', 'p-hung'];
 
 let explorer, server, silent;
 const listen = (one) => new Promise((done) => one.listen(0, '0.0.0.0', () => done(one.address().port)));
@@ -36,9 +39,12 @@ test.before(async () => {
   const url = (where) => `http://${gateway}:${port}${where}`;
   for (const [sut, { command }] of Object.entries(stops)) writeConf(sut, { command, timeouts: { stop: '3s' } });
   writeConf('p-orphans', { command: 'echo up; exec sleep 1000' });
+  writeConf('p-hup', { command: "trap 'echo reloaded' HUP; echo up; while :; do sleep 0.1; done" });
   writeConf('p-house', {
     command: 'echo command; exec sleep 1000',
     init: [{ name: 'one', run: `echo one >> ${state}/trace` }, { name: 'two', run: `echo two >> ${state}/trace` }],
+  });
+  writeConf('p-keep', {
     services: [{ name: 'server', command: `echo $$ > ${state}/server.pid; echo serving; exec sleep 1000` }],
     renew: [{ name: 'token', run: 'echo renewed', every: '1s' }],
     probes: [
@@ -63,8 +69,8 @@ test.after(async () => {
   await removeSuts(suts);
 });
 
-test.describe('docker stop ends an agent in time, with its command\'s code', { concurrency: true }, () => {
-  for (const [sut, { code, command }] of Object.entries(stops)) {
+test.describe('a stop ends an agent in time, with its command\'s code', { concurrency: true }, () => {
+  for (const [sut, { code, command, signal }] of Object.entries(stops)) {
     test.it(`${sut}: ${command}`, async () => {
       await until(`${sut} is up`, () => explorer.log.some((m) => m.topic === `${sut}/output` && /^up$/m.test(m.text)), 120);
       const { Id, Config } = await look(container(sut));
@@ -72,9 +78,9 @@ test.describe('docker stop ends an agent in time, with its command\'s code', { c
       // The supervisor starts it again at once: what it ended with is in the event.
       const waits = ran('docker', 'wait', Id);
       const begin = Date.now();
-      assert.equal((await ran('docker', 'stop', Id)).code, 0);
-      const took = Date.now() - begin;
+      assert.equal((await ran('docker', ...(signal ? ['kill', '-s', signal] : ['stop']), Id)).code, 0);
       assert.equal((await waits).out.trim(), String(code));
+      const took = Date.now() - begin;
       assert.ok(took < Config.StopTimeout * 1000, `it took ${took} ms, until the engine killed it`);
       for (const topic of ['agent', 'submit_status'])
         await until(`${topic} offline`, () => explorer.since(mark, `${sut}/${topic}`).some((m) => m.text === 'offline'));
@@ -89,6 +95,15 @@ test.describe('docker stop ends an agent in time, with its command\'s code', { c
 });
 
 test.describe('PID 1 and its household', { concurrency: true }, () => {
+  test.it('HUP is the command\'s, and ends nothing', async () => {
+    await until('its trap is set', () => explorer.log.some((m) => m.topic === 'p-hup/output' && /^up$/m.test(m.text)), 120);
+    const before = (await look(container('p-hup'))).State.StartedAt, mark = explorer.mark();
+    docker('kill', '-s', 'HUP', container('p-hup'));
+    await until('it hears', () => explorer.since(mark, 'p-hup/output').some((m) => /^reloaded$/m.test(m.text)));
+    assert.equal((await explorer.job('p-hup', 'true')).record.state, 'SUCCEEDED');
+    assert.equal((await look(container('p-hup'))).State.StartedAt, before);
+  });
+
   test.it('ten thousand orphans leave no zombie', async () => {
     await explorer.until('p-orphans/agent', (v) => v === 'ok', 120);
     const { record } = await explorer.job('p-orphans', 'i=0; while [ $i -lt 10000 ]; do (: &); i=$((i+1)); done', 180);
@@ -116,23 +131,23 @@ test.describe('PID 1 and its household', { concurrency: true }, () => {
   });
 
   test.it('a service that dies is started again; a renewal comes again and again', async () => {
-    await explorer.until('p-house/agent', (v) => v === 'ok', 120);
-    const pid = async () => (await inside('p-house', 'cat', `${state}/server.pid`)).out.trim();
-    await until('two renewals', async () => (await count('p-house', '^.renew token. renewed')) >= 2);
-    await explorer.until('p-house/credential/token', (v) => v.startsWith('state: ok | time: '));
-    const first = await until('it serves', pid), mark = await count('p-house', '^.server. serving');
-    await inside('p-house', 'sh', '-c', `kill -9 ${first}`);
-    await until('it serves again', async () => (await count('p-house', '^.server. serving')) > mark);
+    await explorer.until('p-keep/agent', (v) => v === 'ok', 120);
+    const pid = async () => (await inside('p-keep', 'cat', `${state}/server.pid`)).out.trim();
+    await until('two renewals', async () => (await count('p-keep', '^.renew token. renewed')) >= 2);
+    await explorer.until('p-keep/credential/token', (v) => v.startsWith('state: ok | time: '));
+    const first = await until('it serves', pid), mark = await count('p-keep', '^.server. serving');
+    await inside('p-keep', 'sh', '-c', `kill -9 ${first}`);
+    await until('it serves again', async () => (await count('p-keep', '^.server. serving')) > mark);
     await until('as another process', async () => ![first, ''].includes(await pid()));
   });
 
   test.it('probes: ok, error, timeout, nobody there', async () => {
-    await explorer.until('p-house/good', (v) => /^state: ok \| resp_t: \d+\.\d\d sec$/.test(v));
-    await explorer.until('p-house/bad', (v) => /^state: error \| resp_t: \d+\.\d\d sec \| .*503/.test(v));
-    await explorer.until('p-house/late', (v) => /^state: timeout \| resp_t: [12]\.\d\d sec$/.test(v));
-    await explorer.until('p-house/gone', (v) => /^state: error \| resp_t: \d+\.\d\d sec \| ./.test(v));
+    await explorer.until('p-keep/good', (v) => /^state: ok \| resp_t: \d+\.\d\d sec$/.test(v));
+    await explorer.until('p-keep/bad', (v) => /^state: error \| resp_t: \d+\.\d\d sec \| .*503/.test(v));
+    await explorer.until('p-keep/late', (v) => /^state: timeout \| resp_t: [12]\.\d\d sec$/.test(v));
+    await explorer.until('p-keep/gone', (v) => /^state: error \| resp_t: \d+\.\d\d sec \| ./.test(v));
     const mark = explorer.mark();
-    await until('again, each', () => ['good', 'bad', 'late', 'gone'].every((name) => explorer.since(mark, `p-house/${name}`).length >= 2), 90);
+    await until('again, each', () => ['good', 'bad', 'late', 'gone'].every((name) => explorer.since(mark, `p-keep/${name}`).length >= 2), 90);
   });
 
   test.it('none stops another: all of them broken at once', async () => {
