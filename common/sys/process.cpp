@@ -1,6 +1,7 @@
 #include "sys/process.hpp"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
@@ -10,6 +11,7 @@
 #include <cerrno>
 #include <climits>
 #include <csignal>
+#include <memory>
 
 namespace sutfleet::sys {
 namespace {
@@ -23,7 +25,8 @@ bool give(int fd, int as, int null_flags) {
     return from >= 0 && (from == as ? ::fcntl(from, F_SETFD, 0) == 0 : ::dup2(from, as) >= 0);
 }
 
-/// Before the program runs, so that it can start nothing that has another rank. The kernel takes a vfork child's for its own.
+/// Before the program runs, so that it can start nothing that has another rank. It is this child's alone, in whosever memory it
+/// runs: the kernel makes that exception for CLONE_VFORK.
 void offer_to_oom_killer() {
     const int fd = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
     if (fd < 0) return;
@@ -31,9 +34,19 @@ void offer_to_oom_killer() {
     ::close(fd);
 }
 
-/// The child's side of vfork(2), in its parent's memory: nothing but system calls.
+constexpr std::size_t k_child_stack = 64 * 1024;
+
+struct ChildSide {
+    const SpawnRequest& request;
+    char* const* argv;
+    char* const* environment;
+    int error = 0;
+};
+
+/// In its parent's memory until exec: nothing but system calls.
 /// @return errno of what failed; otherwise it does not return.
-int become(const SpawnRequest& request, char* const* argv, char* const* environment) {
+int become(const ChildSide& side) {
+    const auto& request = side.request;
     for (const int signal : k_reset) ::signal(signal, SIG_DFL);
     if (::setsid() < 0) return errno;
     if (request.offered_to_oom_killer) offer_to_oom_killer();
@@ -44,8 +57,12 @@ int become(const SpawnRequest& request, char* const* argv, char* const* environm
     sigset_t none;
     sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
-    ::execvpe(argv[0], argv, environment);
+    ::execvpe(side.argv[0], side.argv, side.environment);
     return errno;
+}
+
+int run_child(void* side) {
+    return static_cast<ChildSide*>(side)->error = become(*static_cast<const ChildSide*>(side));
 }
 
 /// No signal handler may run in the child while it has our memory.
@@ -78,18 +95,15 @@ Result<Child> spawn(const SpawnRequest& request) {
     if (request.argv.empty()) return fail(ErrorKind::invalid_input, "an empty command");
     const auto argv = c_strings(request.argv);
     const auto environment = c_strings(request.environment);
+    ChildSide side{request, argv.data(), environment.data()};
+    const auto stack = std::make_unique_for_overwrite<char[]>(k_child_stack);
     const SignalsBlocked blocked;
-    volatile int error = 0;
-    // Not posix_spawn: that cannot give the child its rank for the kernel's choice when memory runs out.
-    const pid_t pid = ::vfork();
-    if (pid == 0) {
-        error = become(request, argv.data(), environment.data());
-        ::_exit(error == ENOENT ? 127 : 126);
-    }
+    // As posix_spawn does it, which cannot give the child its rank for the kernel's choice when memory runs out.
+    const pid_t pid = ::clone(run_child, stack.get() + k_child_stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &side);
     if (pid < 0) return fail(errno_error(request.argv.front(), errno));
-    if (error == 0) return Child{pid};
+    if (side.error == 0) return Child{pid};
     ::waitpid(pid, nullptr, 0);
-    return fail(errno_error(request.argv.front(), error));
+    return fail(errno_error(request.argv.front(), side.error));
 }
 
 int shell_code(const Error& error) { return error.kind == ErrorKind::not_found ? 127 : 126; }
