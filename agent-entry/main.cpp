@@ -46,6 +46,7 @@ int main(int argc, char** argv) {
     namespace files = sutfleet::agent_files;
     sutfleet::agent::Folders folders{std::string(files::k_conf), std::string(files::k_state), std::string(files::k_run), std::string(files::k_secrets)};
     std::string owner;
+    bool only_own = false;
     for (int i = 1; i < argc; ++i) {
         const std::string option(argv[i]);
         if (option == "--help") return std::fputs(k_help, stdout), 0;
@@ -58,9 +59,10 @@ int main(int argc, char** argv) {
                                                         : nullptr;
         if (into == nullptr) return usage("unknown option '" + option + "'");
         if (++i == argc) return usage(option + " needs a value");
+        only_own = only_own || into == &owner;
         *into = argv[i];
     }
-    if (!owner.empty()) return own(folders.state, owner);
+    if (only_own) return own(folders.state, owner);
     // A reader of our own log that is stuck costs lines of it, never a turn of the main loop.
     sutfleet::sys::never_block_on_pipe(STDERR_FILENO);
     sutfleet::sys::start_log("agent-entry");

@@ -2,10 +2,12 @@
 #include <doctest/doctest.h>
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -113,6 +115,29 @@ TEST_CASE("what cannot be started says why, and leaves no zombie") {
     CHECK(sys::spawn({{"/bin/true"}, {}, "/no/such/folder", -1, -1, -1}).error().message.find("No such file") != std::string::npos);
     CHECK_FALSE(sys::spawn({}));
     CHECK(children_of(::getpid()).second == 0);
+}
+
+TEST_CASE("agent-entry --own gives the state to a user, itself and all in it, and follows no link") {
+    const test::TempFolder folder;
+    std::filesystem::create_directories(folder.path() + "/jobs/deep");
+    std::ofstream(folder.path() + "/jobs/deep/file") << "x";
+    std::filesystem::create_symlink("/nowhere", folder.path() + "/link");
+    const auto own = [&](const std::string& to, const std::string& where) {
+        return std::system((std::string(AGENT_ENTRY " --state-dir ") + where + " --own '" + to + "' 2>/dev/null").c_str()) >> 8;
+    };
+    // Not everybody may give things away; to oneself, everybody.
+    const bool root = ::geteuid() == 0;
+    const uid_t uid = root ? 4321 : ::geteuid();
+    const gid_t gid = root ? 4322 : ::getegid();
+    CHECK(own(std::to_string(uid) + ":" + std::to_string(gid), folder.path()) == 0);
+    for (const auto* name : {"", "/jobs", "/jobs/deep", "/jobs/deep/file", "/link"}) {
+        struct stat status {};
+        REQUIRE(::lstat((folder.path() + name).c_str(), &status) == 0);
+        CHECK(status.st_uid == uid);
+        CHECK(status.st_gid == gid);
+    }
+    CHECK(own("0:0", folder.path() + "/not-there") == 1);
+    for (const auto* wrong : {"", "root", "0", "0:"}) CHECK(own(wrong, folder.path()) == 2);
 }
 
 TEST_CASE("orphans are reaped") {
