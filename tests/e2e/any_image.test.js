@@ -5,7 +5,7 @@ const assert = require('node:assert');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
-const { stack, container, docker, look, ran, inside, until, sleep, Explorer, writeConf, removeSuts } = require('./support.js');
+const { stack, container, docker, look, ran, inside, until, Explorer, writeConf, removeSuts } = require('./support.js');
 
 const state = '/var/lib/sutfleet';
 const image = (name) => `sutfleet/test-${name}:${process.env.SUTFLEET_TAG}`;

@@ -4,7 +4,7 @@ const test = require('node:test');
 const assert = require('node:assert');
 const http = require('node:http');
 const net = require('node:net');
-const { stack, container, docker, look, ran, inside, sutctl, until, sleep, Explorer, writeConf, removeSuts } = require('./support.js');
+const { stack, container, docker, look, ran, inside, sutctl, until, Explorer, writeConf, removeSuts } = require('./support.js');
 
 const state = '/var/lib/sutfleet';
 const loop = 'while :; do sleep 0.1; done';
