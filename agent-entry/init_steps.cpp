@@ -91,7 +91,7 @@ HealthVerdict InitSteps::verdict() const {
     if (entry->failures == 0) return {Health::degraded, what + (running_ ? " is running" : " is still to be done")};
     const auto times = entry->failures == 1 ? std::string() : ", " + std::to_string(entry->failures) + " times";
     return {Health::unhealthy, what + " failed (" + std::to_string(entry->code) + ")" + times +
-                                   ": see agent.log; tried again by itself, at once by cmd/reinit"};
+                                   ": see agent.log; tried again by itself, at once by sutctl reinit"};
 }
 
 }  // namespace sutfleet::agent

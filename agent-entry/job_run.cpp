@@ -32,6 +32,12 @@ std::vector<SpawnPhase> steps_of(const AgentRules& rules, const JobRequest& requ
     return steps;
 }
 
+/// A shell or a make that outlives what the kernel killed ends with a code of its own.
+std::string end_text(int code, bool out_of_memory) {
+    if (out_of_memory && code == 128 + SIGKILL) return ": out of memory";
+    return " ended with " + std::to_string(code) + (out_of_memory ? "; out of memory: the kernel killed a process meanwhile" : "");
+}
+
 }  // namespace
 
 bool tries_again(const RetryRule& rule, const FinishJob& finish, unsigned attempt) {
@@ -88,8 +94,7 @@ void JobRun::settle(End end) {
 
 std::vector<JobEffect> JobRun::exited(int code, SteadyTime now, bool out_of_memory) {
     if (code == k_needs_person) needs_person_ = true;
-    if (!interrupted_ && code != 0)
-        settle({JobState::failed, phase_ + (out_of_memory ? ": out of memory" : " ended with " + std::to_string(code)), code});
+    if (!interrupted_ && code != 0) settle({JobState::failed, phase_ + end_text(code, out_of_memory), code});
     interrupted_ = false;
     return next(now);
 }

@@ -111,11 +111,11 @@ void Agent::spawn_phase(const SpawnPhase& step, SteadyTime now) {
     // The phase is published, not journalled: after a crash the record need not know more than RUNNING.
     current_->record.phase = step.phase;
     sys::crash_point("phase: not spawned");
+    current_->memory_kills = sys::out_of_memory_kills();  // before: it may be quick
     auto child = start(step.command, current_->log, folder, extra);
     sys::crash_point("phase: spawned");
     if (child) {
         current_->child = *child;
-        current_->memory_kills = sys::out_of_memory_kills();
         return;
     }
     const auto note = "sutfleet: " + step.phase + " cannot be started: " + child.error().message + "\n";
@@ -127,7 +127,7 @@ void Agent::phase_ended(int code, SteadyTime now) {
     sys::crash_point("phase: ended");
     const auto seconds = current_->run.phase_seconds(now);
     current_->record.phases[current_->run.phase()] = {code, static_cast<double>(static_cast<long>(seconds * 1000)) / 1000};
-    const bool out_of_memory = code == 128 + SIGKILL && sys::out_of_memory_kills() > current_->memory_kills;
+    const bool out_of_memory = code != 0 && sys::out_of_memory_kills() > current_->memory_kills;
     apply(current_->run.exited(code, now, out_of_memory), now);
 }
 

@@ -6,7 +6,6 @@
 #include "agent.hpp"
 #include "sys/clock.hpp"
 #include "sys/log.hpp"
-#include "sys/process_table.hpp"
 
 extern "C" char** environ;
 
@@ -39,13 +38,12 @@ Result<Agent::Running> Agent::start(const Command& command, const std::shared_pt
     auto own = extra;
     own["SUTFLEET_SUT"] = conf_.sut.str();
     sys::SpawnRequest request{command.argv, environment(conf_.rules.env, own), folder, -1,
-                              source->second.get(), source->second.get()};
+                              source->second.get(), source->second.get(), true};
     const auto child = sys::spawn(request);
     if (!child) {
         pump_->finish(source->first);
         return fail(child.error());
     }
-    sys::offer_to_oom_killer(child->pid);
     return Running{child->pid, source->first, {}};
 }
 
@@ -59,9 +57,8 @@ Household::Hands Agent::hands() {
             },
             [this, probe_program](std::vector<std::string> arguments, int out) -> Result<Household::Process> {
                 arguments.insert(arguments.begin(), probe_program);
-                const auto child = sys::spawn({std::move(arguments), environment(conf_.rules.env, {}), {}, -1, out, -1});
+                const auto child = sys::spawn({std::move(arguments), environment(conf_.rules.env, {}), {}, -1, out, -1, true});
                 if (!child) return fail(child.error());
-                sys::offer_to_oom_killer(child->pid);
                 return Household::Process{child->pid, 0};
             },
             [this](SourceId source) { pump_->finish(source); },

@@ -38,6 +38,30 @@ std::string agent_json(const Settings& settings, const SutName& sut, const SutCo
     return encode_agent_conf({sut, settings.stack, settings.agent_broker, settings.topic_prefix, build, conf.agent});
 }
 
+std::optional<unsigned> number_of(std::string_view text) {
+    unsigned number = 0;
+    const char* end = text.data() + text.size();
+    const auto read = std::from_chars(text.data(), end, number);
+    return read.ec == std::errc{} && read.ptr == end ? std::optional(number) : std::nullopt;
+}
+
+/// passwd(5): name:password:uid:gid:…
+std::optional<Owner> find_user(std::string_view passwd, std::string_view name) {
+    while (!passwd.empty()) {
+        const auto line = passwd.substr(0, passwd.find('\n'));
+        passwd.remove_prefix(std::min(passwd.size(), line.size() + 1));
+        std::array<std::string_view, 4> fields;
+        std::size_t at = 0;
+        for (auto& field : fields) {
+            field = line.substr(std::min(at, line.size()), line.find(':', at) - std::min(at, line.size()));
+            at += field.size() + 1;
+        }
+        const auto uid = number_of(fields[2]), gid = number_of(fields[3]);
+        if (fields[0] == name && uid && gid) return Owner{*uid, *gid};
+    }
+    return std::nullopt;
+}
+
 /// An exec costs 60 ms of CPU: all probes together may take 2 % of the machine.
 std::chrono::milliseconds auto_interval(std::size_t agents, int cpus) {
     const double seconds = static_cast<double>(agents) * 0.06 / (0.02 * std::max(cpus, 1));
@@ -77,13 +101,18 @@ std::string config_hash(const Settings& settings, const SutConf& conf) {
     return digest.hex();
 }
 
-Owner owner_of(const std::string& user) {
-    Owner owner;
-    const char* end = user.data() + user.size();
-    const auto uid = std::from_chars(user.data(), end, owner.uid);
-    if (uid.ec != std::errc{}) return {};
-    owner.gid = owner.uid;
-    if (uid.ptr != end && *uid.ptr == ':') std::from_chars(uid.ptr + 1, end, owner.gid);
+Result<Owner> owner_of(const std::string& user, const std::function<Result<std::string>()>& passwd) {
+    const auto name = std::string_view(user).substr(0, user.find(':'));
+    if (name.empty()) return Owner{};
+    auto owner = number_of(name) ? Owner{*number_of(name), *number_of(name)} : Owner{};
+    if (!number_of(name)) {
+        const auto text = passwd();
+        if (!text) return fail(text.error());
+        const auto found = find_user(*text, name);
+        if (!found) return fail(ErrorKind::not_found, "no user '" + std::string(name) + "' in the image's /etc/passwd: expected one of it, or a number");
+        owner = *found;
+    }
+    if (name.size() < user.size()) owner.gid = number_of(std::string_view(user).substr(name.size() + 1)).value_or(owner.gid);
     return owner;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 // From a conf to the container that it asks for, and to what is delivered into it. Pure.
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -24,8 +25,10 @@ struct Owner {
     unsigned uid = 0;
     unsigned gid = 0;
 };
-/// Of a `user` key or an image's USER: numbers only; a name is left to the engine and counts as 0.
-[[nodiscard]] Owner owner_of(const std::string& user);
+/// Of a `user` key or an image's USER: `1000`, `1000:1000`, `jenkins`, `jenkins:jenkins`; nothing is root. What the agent
+/// owns, it owns by uid: a group that is a name counts as the user's own. `passwd`: the image's /etc/passwd, asked for only
+/// when the user is a name. @return not_found when it has no such user.
+Result<Owner> owner_of(const std::string& user, const std::function<Result<std::string>()>& passwd);
 
 [[nodiscard]] AgentContainer container_of(const Settings& settings, const SutName& sut, const SutConf& conf,
                                           const std::string& build, Owner owner, std::size_t agents, int cpus);

@@ -105,13 +105,17 @@ class Engine {
     /// @return not_found when the engine does not have the image; otherwise its configured user.
     virtual Result<std::string> image_user(std::string_view image) = 0;
 
+    /// @return a file of an image, without running it; not_found when it has none there, or something else.
+    virtual Result<std::string> image_file(std::string_view image, const std::map<std::string, std::string>& labels,
+                                           std::string_view path) = 0;
+
     /// @return the container's id; conflict when the name is taken.
     virtual Result<std::string> create(const AgentContainer& wanted) = 0;
     virtual Result<void> start(std::string_view id) = 0;
     /// TERM, then KILL after the container's stop timeout. Not running is no error.
     virtual Result<void> stop(std::string_view id, std::chrono::seconds timeout) = 0;
     virtual Result<void> kill(std::string_view id) = 0;
-    virtual Result<void> remove(std::string_view id) = 0;  ///< by force, volumes kept; absent is no error
+    virtual Result<void> remove(std::string_view id) = 0;  ///< by force, volumes with a name kept; absent is no error
     /// Runs a command in a running container and waits for its end at most `limit`.
     virtual Result<ProbeOutcome> probe(std::string_view id, const std::vector<std::string>& command,
                                        std::chrono::milliseconds limit) = 0;
@@ -130,6 +134,16 @@ class Engine {
     };
     virtual Result<void> deliver(std::string_view image, const std::map<std::string, std::string>& labels,
                                  const std::vector<Delivery>& deliveries) = 0;
+    /// A program that runs once, as root without a network, in a container that is removed before `run` returns.
+    struct Errand {
+        std::string image;
+        std::map<std::string, std::string> labels;
+        std::vector<VolumeMount> volumes;
+        std::vector<std::string> command;
+        std::vector<std::string> cap_add;  ///< all others are dropped
+    };
+    /// @return permanent, with its last words, when it ends with another code than 0.
+    virtual Result<void> run(const Errand& errand, std::chrono::milliseconds limit) = 0;
 };
 
 /// Watches the engine's container events (start, die, health_status, pause …, never exec_*) of one stack on a

@@ -15,6 +15,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto k_probe_limit = 5s;
+constexpr auto k_hand_over_limit = 10min;
 constexpr int k_evidence_lines = 50;
 
 std::string generation() {
@@ -79,7 +80,7 @@ Outcome Executor::perform(const Task& task) {
             outcome.result = remove(task, true);
             if (outcome.result) outcome.result = create(task, outcome);
             break;
-        case Verb::deliver: outcome.result = deliver(task, outcome, false); break;
+        case Verb::deliver: outcome.result = deliver(task, outcome); break;
         case Verb::park: outcome.result = remove(task, false); break;
         case Verb::retire: outcome.result = remove(task, true); break;
         case Verb::probe: {
@@ -93,13 +94,37 @@ Outcome Executor::perform(const Task& task) {
 }
 
 Result<Owner> Executor::owner(const SutConf& conf) {
-    if (!conf.container.user.empty()) return owner_of(conf.container.user);
     const auto image = image_of(settings_, conf);
-    const auto user = engine_.image_user(image);
+    auto user = Result<std::string>(conf.container.user);
+    if (user->empty()) user = engine_.image_user(image);
     if (!user && user.error().kind == ErrorKind::not_found)
         return fail(ErrorKind::not_found, "image missing: " + image + " is not on this engine");
     if (!user) return fail(user.error());
-    return owner_of(*user);
+    auto owner = owner_of(*user, [&] { return engine_.image_file(image, helper_labels(settings_), "/etc/passwd"); });
+    if (!owner) return fail(owner.error().with("user '" + *user + "' of image " + image));
+    return owner;
+}
+
+/// What an earlier container left belongs to the user that it had: without capabilities not even root could open it.
+Result<void> Executor::hand_over_state(const SutName& sut, const SutConf& conf, Owner to) {
+    const auto record = settings_.state_dir + "/owners/" + sut.str();
+    const auto text = std::to_string(to.uid) + ":" + std::to_string(to.gid);
+    const auto volume = state_volume(settings_, sut);
+    const auto there = engine_.has_volume(volume);
+    if (!there) return fail(there.error());
+    if (*there && sys::read_file(record, 64).value_or("") == text) return {};
+    if (!*there) {
+        if (auto made = engine_.create_volume(volume, stack_labels(settings_)); !made) return made;
+    } else if (auto ran = engine_.run({image_of(settings_, conf), helper_labels(settings_),
+                                       {{programs_volume(settings_, build_), std::string(agent_files::k_programs), false},
+                                        {volume, std::string(agent_files::k_state), true}},
+                                       {std::string(agent_files::k_agent_entry), "--own", text}, {"CHOWN", "DAC_READ_SEARCH"}},
+                                      k_hand_over_limit); !ran) {
+        return fail(ran.error().with("giving the state to " + text));
+    }
+    if (auto made = sys::make_folders(settings_.state_dir + "/owners", 0700); !made) return made;
+    // Only now: what was cut off is done again.
+    return sys::write_file_atomic(record, text, 0600, sys::Durability::durable);
 }
 
 int Executor::engine_cpus() {
@@ -129,17 +154,21 @@ Result<void> Executor::ensure_programs() {
     return sys::write_file_atomic(done, "delivered\n", 0600, sys::Durability::durable);
 }
 
-Result<void> Executor::deliver(const Task& task, Outcome& outcome, bool with_state) {
+Result<void> Executor::deliver(const Task& task, Outcome& outcome) {
+    const auto who = owner(*task.file.conf);
+    if (!who) return fail(who.error());
+    return deliver(task, outcome, *who, false);
+}
+
+Result<void> Executor::deliver(const Task& task, Outcome& outcome, Owner who, bool with_state) {
     const auto& sut = task.action.sut;
     const auto& conf = *task.file.conf;
-    const auto who = owner(conf);
-    if (!who) return fail(who.error());
     std::vector<Engine::Delivery> deliveries{
         {conf_volume(settings_, sut),
-         conf_entries(settings_, sut, task.file, build_, task.credential, generation(), *who)}};
+         conf_entries(settings_, sut, task.file, build_, task.credential, generation(), who)}};
     if (with_state)
         deliveries.push_back({state_volume(settings_, sut),
-                              {{VolumeEntry::Kind::folder, ".", {}, 0755, who->uid, who->gid}}});
+                              {{VolumeEntry::Kind::folder, ".", {}, 0755, who.uid, who.gid}}});
     auto done = engine_.deliver(image_of(settings_, conf), helper_labels(settings_), deliveries);
     if (done) outcome.delivered_hash = task.delivery_hash;
     return done;
@@ -149,11 +178,11 @@ Result<void> Executor::create(const Task& task, Outcome& outcome) {
     const auto& sut = task.action.sut;
     const auto& conf = *task.file.conf;
     if (auto there = ensure_programs(); !there) return there;
-    for (const auto& volume : {conf_volume(settings_, sut), state_volume(settings_, sut)})
-        if (auto made = engine_.create_volume(volume, stack_labels(settings_)); !made) return made;
-    if (auto delivered = deliver(task, outcome, true); !delivered) return delivered;
     const auto who = owner(conf);
     if (!who) return fail(who.error());
+    if (auto made = engine_.create_volume(conf_volume(settings_, sut), stack_labels(settings_)); !made) return made;
+    if (auto given = hand_over_state(sut, conf, *who); !given) return given;
+    if (auto delivered = deliver(task, outcome, *who, true); !delivered) return delivered;
     const auto wanted = container_of(settings_, sut, conf, build_, *who, task.agents, engine_cpus());
     const auto id = engine_.create(wanted);
     if (!id && id.error().kind == ErrorKind::conflict)

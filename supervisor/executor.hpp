@@ -48,7 +48,9 @@ class Executor {
     void work(const std::stop_token& stop);
     Outcome perform(const Task& task);
     Result<void> create(const Task& task, Outcome& outcome);
-    Result<void> deliver(const Task& task, Outcome& outcome, bool with_state);
+    Result<void> deliver(const Task& task, Outcome& outcome);
+    Result<void> deliver(const Task& task, Outcome& outcome, Owner who, bool with_state);
+    Result<void> hand_over_state(const SutName& sut, const SutConf& conf, Owner to);
     Result<void> start(const Task& task, Outcome& outcome);
     Result<void> restart(const Task& task, Outcome& outcome);
     Result<void> remove(const Task& task, bool with_conf);

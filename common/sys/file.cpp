@@ -80,12 +80,6 @@ void never_block_on_pipe(int fd) {
     if (const auto own = reopen_pipe(fd)) ::dup2(own.get(), fd);
 }
 
-Result<void> write_existing(const std::string& path, std::string_view content) {
-    UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
-    if (!fd) return fail(errno_error(path, errno));
-    return write_all(fd.get(), content);
-}
-
 Result<void> sync_folder(const std::string& path) {
     UniqueFd fd(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!fd || ::fsync(fd.get()) != 0) return fail(errno_error(path, errno));

@@ -25,9 +25,6 @@ enum class Durability { fast, durable };  ///< durable: file and folder are fsyn
 Result<void> write_file_atomic(const std::string& path, std::string_view content, mode_t mode,
                                Durability durability);
 
-/// Writes into a file that is there, as those of /proc are.
-Result<void> write_existing(const std::string& path, std::string_view content);
-
 /// Writes all of it, whatever write(2) returns in between.
 Result<void> write_all(int fd, std::string_view content);
 

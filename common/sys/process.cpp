@@ -1,7 +1,7 @@
 #include "sys/process.hpp"
 
 #include <fcntl.h>
-#include <spawn.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 
@@ -11,42 +11,74 @@
 #include <cerrno>
 #include <climits>
 #include <csignal>
+#include <memory>
 
 namespace sutfleet::sys {
 namespace {
 
-struct Actions {
-    posix_spawn_file_actions_t raw;
-    Actions() { posix_spawn_file_actions_init(&raw); }
-    Actions(const Actions&) = delete;
-    Actions& operator=(const Actions&) = delete;
-    ~Actions() { posix_spawn_file_actions_destroy(&raw); }
+// Those that we or who started us may ignore or block: a child starts without that.
+constexpr std::array k_reset{SIGPIPE, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGCHLD};
 
-    void give(int fd, int as, int null_flags) {
-        if (fd >= 0)
-            posix_spawn_file_actions_adddup2(&raw, fd, as);
-        else
-            posix_spawn_file_actions_addopen(&raw, as, "/dev/null", null_flags, 0);
-    }
+bool give(int fd, int as, int null_flags) {
+    if (fd == as) return ::fcntl(fd, F_SETFD, 0) == 0;
+    const int from = fd >= 0 ? fd : ::open("/dev/null", null_flags | O_CLOEXEC);
+    return from >= 0 && (from == as ? ::fcntl(from, F_SETFD, 0) == 0 : ::dup2(from, as) >= 0);
+}
+
+/// Before the program runs, so that it can start nothing that has another rank. It is this child's alone, in whosever memory it
+/// runs: the kernel makes that exception for CLONE_VFORK.
+void offer_to_oom_killer() {
+    const int fd = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (fd < 0) return;
+    [[maybe_unused]] const auto written = ::write(fd, "1000", 4);
+    ::close(fd);
+}
+
+constexpr std::size_t k_child_stack = 64 * 1024;
+
+struct ChildSide {
+    const SpawnRequest& request;
+    char* const* argv;
+    char* const* environment;
+    int error = 0;
 };
 
-struct Attributes {
-    posix_spawnattr_t raw;
-    Attributes() {
-        posix_spawnattr_init(&raw);
-        // The child starts with no signal blocked, and none ignored of those that we or who started us may ignore.
-        sigset_t none, ignored;
-        sigemptyset(&none);
-        sigemptyset(&ignored);
-        for (const int signal : {SIGPIPE, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGCHLD}) sigaddset(&ignored, signal);
-        posix_spawnattr_setsigmask(&raw, &none);
-        posix_spawnattr_setsigdefault(&raw, &ignored);
-        posix_spawnattr_setflags(&raw, static_cast<short>(POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK |
-                                                          POSIX_SPAWN_SETSIGDEF));
+/// In its parent's memory until exec: nothing but system calls.
+/// @return errno of what failed; otherwise it does not return.
+int become(const ChildSide& side) {
+    const auto& request = side.request;
+    for (const int signal : k_reset) ::signal(signal, SIG_DFL);
+    if (::setsid() < 0) return errno;
+    if (request.offered_to_oom_killer) offer_to_oom_killer();
+    if (!request.working_folder.empty() && ::chdir(request.working_folder.c_str()) != 0) return errno;
+    if (!give(request.in, STDIN_FILENO, O_RDONLY) || !give(request.out, STDOUT_FILENO, O_WRONLY) ||
+        !give(request.err, STDERR_FILENO, O_WRONLY))
+        return errno;
+    sigset_t none;
+    sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    ::execvpe(side.argv[0], side.argv, side.environment);
+    return errno;
+}
+
+int run_child(void* side) {
+    return static_cast<ChildSide*>(side)->error = become(*static_cast<const ChildSide*>(side));
+}
+
+/// No signal handler may run in the child while it has our memory.
+class SignalsBlocked {
+  public:
+    SignalsBlocked() {
+        sigset_t all;
+        sigfillset(&all);
+        ::pthread_sigmask(SIG_SETMASK, &all, &before_);
     }
-    Attributes(const Attributes&) = delete;
-    Attributes& operator=(const Attributes&) = delete;
-    ~Attributes() { posix_spawnattr_destroy(&raw); }
+    ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
+    SignalsBlocked(const SignalsBlocked&) = delete;
+    SignalsBlocked& operator=(const SignalsBlocked&) = delete;
+
+  private:
+    sigset_t before_{};
 };
 
 std::vector<char*> c_strings(const std::vector<std::string>& texts) {
@@ -61,20 +93,17 @@ std::vector<char*> c_strings(const std::vector<std::string>& texts) {
 
 Result<Child> spawn(const SpawnRequest& request) {
     if (request.argv.empty()) return fail(ErrorKind::invalid_input, "an empty command");
-    Actions actions;
-    if (!request.working_folder.empty())
-        posix_spawn_file_actions_addchdir_np(&actions.raw, request.working_folder.c_str());
-    actions.give(request.in, STDIN_FILENO, O_RDONLY);
-    actions.give(request.out, STDOUT_FILENO, O_WRONLY);
-    actions.give(request.err, STDERR_FILENO, O_WRONLY);
-    const Attributes attributes;
     const auto argv = c_strings(request.argv);
     const auto environment = c_strings(request.environment);
-    Child child;
-    const int error = ::posix_spawnp(&child.pid, argv.front(), &actions.raw, &attributes.raw, argv.data(),
-                                     environment.data());
-    if (error != 0) return fail(errno_error(request.argv.front(), error));
-    return child;
+    ChildSide side{request, argv.data(), environment.data()};
+    const auto stack = std::make_unique_for_overwrite<char[]>(k_child_stack);
+    const SignalsBlocked blocked;
+    // As posix_spawn does it, which cannot give the child its rank for the kernel's choice when memory runs out.
+    const pid_t pid = ::clone(run_child, stack.get() + k_child_stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &side);
+    if (pid < 0) return fail(errno_error(request.argv.front(), errno));
+    if (side.error == 0) return Child{pid};
+    ::waitpid(pid, nullptr, 0);
+    return fail(errno_error(request.argv.front(), side.error));
 }
 
 int shell_code(const Error& error) { return error.kind == ErrorKind::not_found ? 127 : 126; }

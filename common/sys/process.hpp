@@ -1,5 +1,5 @@
 #pragma once
-// Starts a child in a session and process group of its own, by posix_spawn, and knows it by pidfd. The caller
+// Starts a child in a session and process group of its own, and knows it by its pid. The caller
 // reaps (PID 1 must reap everything anyway). Threads: any.
 
 #include <optional>
@@ -20,6 +20,7 @@ struct SpawnRequest {
     int in = -1;                           ///< -1: /dev/null
     int out = -1;                          ///< -1: /dev/null
     int err = -1;
+    bool offered_to_oom_killer = false;    ///< it and all that it starts, not us, are the kernel's choice when memory runs out
 };
 
 struct Child {

@@ -61,9 +61,4 @@ long out_of_memory_kills() {
     return 0;
 }
 
-void offer_to_oom_killer(pid_t child) {
-    // Advice: a child that has ended already, or a kernel without it, is no matter.
-    [[maybe_unused]] const auto ignored = write_existing("/proc/" + std::to_string(child) + "/oom_score_adj", "1000");
-}
-
 }  // namespace sutfleet::sys

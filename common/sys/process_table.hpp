@@ -18,7 +18,5 @@ std::size_t kill_all_with(std::string_view environment_entry);
 
 /// What the kernel counts as killed for want of memory in our control group (cgroups(7)); 0 where that cannot be read.
 long out_of_memory_kills();
-/// Makes the child, not us, the kernel's choice when memory runs out (proc(5), oom_score_adj).
-void offer_to_oom_killer(pid_t child);
 
 }  // namespace sutfleet::sys

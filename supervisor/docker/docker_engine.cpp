@@ -47,6 +47,8 @@ class DockerEngine final : public Engine {
     Result<std::vector<std::pair<std::string, std::string>>> with_role(std::string_view stack,
                                                                       std::string_view role) override;
     Result<std::string> image_user(std::string_view image) override;
+    Result<std::string> image_file(std::string_view image, const std::map<std::string, std::string>& labels,
+                                   std::string_view path) override;
     Result<std::string> create(const AgentContainer& wanted) override;
     Result<void> start(std::string_view id) override { return act("/containers/" + escaped(id) + "/start"); }
     Result<void> stop(std::string_view id, std::chrono::seconds timeout) override {
@@ -62,8 +64,10 @@ class DockerEngine final : public Engine {
     Result<bool> has_volume(std::string_view name) override;
     Result<void> deliver(std::string_view image, const std::map<std::string, std::string>& labels,
                          const std::vector<Delivery>& deliveries) override;
+    Result<void> run(const Errand& errand, std::chrono::milliseconds limit) override;
 
   private:
+    Result<void> run_to_end(const std::string& id, std::chrono::milliseconds limit);
     /// One call; any status of 400 and above is an error with the engine's own message.
     Result<std::string> call(HttpClient::Request request);
     Result<void> act(std::string path, std::chrono::milliseconds limit = 30s);
@@ -164,6 +168,18 @@ Result<std::string> DockerEngine::image_user(std::string_view image) {
     return decode_image_user(*answer);
 }
 
+Result<std::string> DockerEngine::image_file(std::string_view image, const std::map<std::string, std::string>& labels,
+                                             std::string_view path) {
+    const auto made = call({"POST", "/containers/create", encode_helper(image, labels, {}), "application/json", 60s});
+    if (!made) return fail(made.error());
+    const auto id = text_member(*made, "Id");
+    const auto tar = call({"GET", "/containers/" + id + "/archive?path=" + escaped(path), {}, {}, 30s});
+    const auto removed = remove(id);
+    if (!tar) return fail(tar.error());
+    if (!removed) return fail(removed.error());
+    return read_tar_file(*tar);
+}
+
 Result<std::string> DockerEngine::create(const AgentContainer& wanted) {
     const auto version = api();
     if (!version) return fail(version.error());
@@ -180,7 +196,8 @@ Result<void> DockerEngine::kill(std::string_view id) {
 }
 
 Result<void> DockerEngine::remove(std::string_view id) {
-    const auto done = call({"DELETE", "/containers/" + escaped(id) + "?force=1&v=0", {}, "application/json", 60s});
+    // v=1: with the nameless volumes that an image's VOLUME made for it; those with a name stay.
+    const auto done = call({"DELETE", "/containers/" + escaped(id) + "?force=1&v=1", {}, "application/json", 60s});
     if (!done && done.error().kind != ErrorKind::not_found) return fail(done.error());
     return {};
 }
@@ -250,6 +267,25 @@ Result<void> DockerEngine::deliver(std::string_view image, const std::map<std::s
     auto removed = remove(id);
     if (!put) return fail(put.error());
     return removed;
+}
+
+Result<void> DockerEngine::run_to_end(const std::string& id, std::chrono::milliseconds limit) {
+    if (auto started = start(id); !started) return started;
+    const auto answer = call({"POST", "/containers/" + id + "/wait", {}, "application/json", limit});
+    if (!answer) return fail(answer.error());
+    const auto code = decode_wait(*answer);
+    if (!code) return fail(code.error());
+    if (*code == 0) return {};
+    return fail(ErrorKind::permanent, "it ended with " + std::to_string(*code) + ": " + tail(id, 1).value_or(std::string()));
+}
+
+Result<void> DockerEngine::run(const Errand& errand, std::chrono::milliseconds limit) {
+    const auto made = call({"POST", "/containers/create", encode_errand(errand), "application/json", 60s});
+    if (!made) return fail(made.error());
+    const auto id = text_member(*made, "Id");
+    auto ran = run_to_end(id, limit);
+    auto removed = remove(id);
+    return ran ? removed : ran;
 }
 
 class DockerEvents final : public EngineEvents {

@@ -68,12 +68,18 @@ void take_health(FoundContainer& out, const json& state) {
     out.health_log.resize(std::min<std::size_t>(out.health_log.find('\n'), std::min<std::size_t>(out.health_log.size(), 500)));
 }
 
-json host_config(const AgentContainer& wanted) {
+json mounts_of(const std::vector<VolumeMount>& volumes) {
     json mounts = json::array();
-    for (const auto& volume : wanted.volumes)
+    for (const auto& volume : volumes)
         mounts.push_back({{"Type", "volume"}, {"Source", volume.volume}, {"Target", volume.target}, {"ReadOnly", !volume.writable}});
+    return mounts;
+}
+
+json host_config(const AgentContainer& wanted) {
+    auto mounts = mounts_of(wanted.volumes);
     for (const auto& mount : wanted.mounts)
-        mounts.push_back({{"Type", "bind"}, {"Source", mount.source}, {"Target", mount.target}, {"ReadOnly", !mount.writable}});
+        mounts.push_back({{"Type", mount.source.starts_with('/') ? "bind" : "volume"}, {"Source", mount.source},
+                          {"Target", mount.target}, {"ReadOnly", !mount.writable}});
     json devices = json::array();
     for (const auto& device : wanted.devices)
         devices.push_back({{"PathOnHost", device}, {"PathInContainer", device}, {"CgroupPermissions", "rwm"}});
@@ -125,6 +131,7 @@ std::string encode_create(const AgentContainer& wanted, ApiVersion api) {
               {"Cmd", json::array()},
               {"Env", env},
               {"Labels", wanted.labels},
+              {"StopSignal", "SIGTERM"},  // an image may name one that means nothing to agent-entry
               {"StopTimeout", wanted.stop_timeout.count()},
               {"Healthcheck", health_config(wanted.probe, api)},
               {"HostConfig", host_config(wanted)}};
@@ -216,6 +223,28 @@ std::string encode_helper(std::string_view image, const std::map<std::string, st
                  {"Labels", labels},
                  {"NetworkDisabled", true},
                  {"HostConfig", {{"Mounts", mounts}, {"NetworkMode", "none"}}}});
+}
+
+std::string encode_errand(const Engine::Errand& errand) {
+    return dump({{"Image", errand.image},
+                 {"Entrypoint", errand.command},
+                 {"Cmd", json::array()},
+                 {"User", "0:0"},
+                 {"WorkingDir", "/"},
+                 {"Labels", errand.labels},
+                 {"NetworkDisabled", true},
+                 {"Healthcheck", {{"Test", {"NONE"}}}},
+                 {"HostConfig",
+                  {{"Mounts", mounts_of(errand.volumes)},
+                   {"NetworkMode", "none"},
+                   {"ReadonlyRootfs", true},
+                   {"CapDrop", {"ALL"}},
+                   {"CapAdd", errand.cap_add},
+                   {"SecurityOpt", {"no-new-privileges"}}}}});
+}
+
+Result<int> decode_wait(std::string_view text) {
+    return guarded(text, "wait", [](const json& from) { return int_at(from, "StatusCode", -1); });
 }
 
 std::string encode_filters(const std::vector<std::string>& labels) { return dump({{"label", labels}}); }

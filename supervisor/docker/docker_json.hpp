@@ -44,6 +44,9 @@ Result<ExecState> decode_exec(std::string_view json);
 [[nodiscard]] std::string encode_helper(std::string_view image, const std::map<std::string, std::string>& labels,
                                         const std::vector<std::string>& volumes);
 [[nodiscard]] std::string helper_mount(std::size_t index);
+[[nodiscard]] std::string encode_errand(const Engine::Errand& errand);
+/// The code that a container ended with.
+Result<int> decode_wait(std::string_view json);
 [[nodiscard]] std::string encode_filters(const std::vector<std::string>& labels);
 [[nodiscard]] std::string encode_event_filters(std::string_view stack);
 /// Takes the frames of an attached or logged stream apart (API: "Stream format"); anything else as it is.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <cstdio>
 #include <cstring>
 #include <numeric>
@@ -77,6 +78,18 @@ Result<std::string> write_tar(const std::vector<VolumeEntry>& entries) {
     }
     out.append(2 * k_block, '\0');
     return out;
+}
+
+Result<std::string> read_tar_file(std::string_view tar) {
+    constexpr std::size_t k_size_at = 124, k_size_length = 11, k_type_at = 156;
+    if (tar.size() < k_block) return fail(ErrorKind::invalid_input, "an archive of " + std::to_string(tar.size()) + " bytes: expected a header");
+    if (const char type = tar[k_type_at]; type != '0' && type != '\0')
+        return fail(ErrorKind::not_found, "expected a file in the archive, found an entry of type '" + std::string(1, type) + "'");
+    std::size_t size = 0;
+    const auto digits = tar.substr(k_size_at, k_size_length);
+    const auto read = std::from_chars(digits.data(), digits.data() + digits.size(), size, 8);
+    if (read.ec != std::errc{} || size > tar.size() - k_block) return fail(ErrorKind::invalid_input, "the archive is cut off");
+    return std::string(tar.substr(k_block, size));
 }
 
 }  // namespace sutfleet::docker

@@ -1,8 +1,9 @@
 // What the end-to-end tests share: the stack's settings, the engine, and a client like MQTT Explorer's
 // (MQTT 3.1.1, subscribes everything, publishes at QoS 0).
 'use strict';
-const { execFileSync } = require('node:child_process');
+const { execFile, execFileSync } = require('node:child_process');
 const fs = require('node:fs');
+const http = require('node:http');
 const path = require('node:path');
 const mqtt = require('mqtt');
 
@@ -25,6 +26,23 @@ const inspect = (name) => {
 const byRole = (role) =>
   docker('ps', '-aq', '--filter', `label=io.sutfleet.stack=${stack}`, '--filter', `label=io.sutfleet.role=${role}`);
 
+/** The engine's word on a container, without a process for each look; null when there is none. */
+const look = (name) => new Promise((done, bad) => {
+  const socketPath = process.env.SUTFLEET_SOCKET ?? '/var/run/docker.sock';
+  http.get({ socketPath, path: `/containers/${encodeURIComponent(name)}/json` }, (answer) => {
+    let text = '';
+    answer.on('data', (part) => { text += part; });
+    answer.on('end', () => done(answer.statusCode === 200 ? JSON.parse(text) : null));
+  }).on('error', bad);
+});
+/** Runs a program while other tests go on. @return {Promise<{code: number, out: string}>} out: stdout and stderr */
+const ran = (program, ...args) => new Promise((done) => {
+  execFile(program, args, { cwd: root, encoding: 'utf8', maxBuffer: 64 << 20 }, (error, out, err) =>
+    done({ code: error ? error.code ?? -1 : 0, out: out + err }));
+});
+const sutctl = (...words) => ran('docker', 'exec', byRole('supervisor'), 'sutctl', ...words);
+const inside = (sut, ...words) => ran('docker', 'exec', container(sut), ...words);
+
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 /** Waits for a condition; the limit is generous, and what was waited for is in the error. */
 async function until(what, condition, seconds = 60) {
@@ -35,6 +53,20 @@ async function until(what, condition, seconds = 60) {
     if (Date.now() > end) throw new Error(`after ${seconds} s still not: ${what}`);
     await sleep(50);
   }
+}
+
+const file = (sut) => path.join(sutDir, `${sut}.conf`);
+/** A folder that is read meanwhile never has a half of it: conf is an object, JSON is YAML. */
+function writeConf(sut, conf) {
+  fs.writeFileSync(path.join(sutDir, `.${sut}.new`), JSON.stringify(conf));
+  fs.renameSync(path.join(sutDir, `.${sut}.new`), file(sut));
+}
+/** Takes SUTs away with all that they leave. `apply`, because they may be most of the fleet. */
+async function removeSuts(suts) {
+  for (const sut of suts) fs.rmSync(file(sut), { force: true });
+  const gone = async () => (await Promise.all(suts.map((sut) => look(container(sut))))).every((one) => !one);
+  await until(`gone: ${suts}`, async () => (await gone()) || ((await sutctl('apply')), await sleep(1000), false), 120);
+  await ran('docker', 'volume', 'rm', '-f', ...suts.map((sut) => `${stack}-${sut}-state`));
 }
 
 const secret = (user) => fs.readFileSync(path.join(home, `${user}.password`), 'utf8').trim();
@@ -79,4 +111,7 @@ class Explorer {
   close() { return new Promise((done) => this.client.end(true, {}, done)); }
 }
 
-module.exports = { root, stack, sutDir, home, port, container, run, docker, inspect, byRole, until, sleep, secret, Explorer };
+module.exports = {
+  root, stack, sutDir, home, port, container, run, ran, docker, inspect, look, inside, sutctl, byRole, until, sleep, secret, Explorer,
+  writeConf, removeSuts,
+};

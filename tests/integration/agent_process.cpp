@@ -1,9 +1,13 @@
 // agent-entry as PID 1: the subprocess zoo.
 #include <doctest/doctest.h>
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -12,7 +16,9 @@
 #include "lab.hpp"
 #include "mqtt/session.hpp"
 #include "private_agent.hpp"
+#include "sys/fd.hpp"
 #include "sys/file.hpp"
+#include "sys/process.hpp"
 
 using namespace sutfleet;
 using namespace std::chrono_literals;
@@ -81,6 +87,57 @@ TEST_CASE("a subprocess that ignores TERM is killed after its time, with its who
     agent.signal(SIGTERM);
     CHECK(end_of(agent) == 137);
     CHECK(eventually([&] { const auto stat = stat_of(grandchild); return stat.empty() || stat[0] == "Z"; }));
+}
+
+TEST_CASE("a child is the kernel's choice when memory runs out, before it can start anything, and we are not") {
+    const test::TempFolder folder;
+    const auto rank = [] { return sys::read_file("/proc/self/oom_score_adj", 64).value_or(""); };
+    const auto own = rank();
+    for (int i = 0; i < 100; ++i) {
+        const int fd = ::open((folder.path() + "/out").c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+        const sys::UniqueFd out(fd);
+        sys::SpawnRequest request{{"/bin/cat", "/proc/self/oom_score_adj"}, {}, folder.path(), -1, out.get(), -1};
+        request.offered_to_oom_killer = true;
+        const auto child = sys::spawn(request);
+        REQUIRE(child);
+        int status = -1;
+        REQUIRE(::waitpid(child->pid, &status, 0) == child->pid);
+        REQUIRE(status == 0);
+        REQUIRE(sys::read_file(folder.path() + "/out", 64).value_or("") == "1000\n");
+    }
+    CHECK(rank() == own);
+}
+
+TEST_CASE("what cannot be started says why, and leaves no zombie") {
+    CHECK(sys::spawn({{"/no/such/program"}, {}, {}, -1, -1, -1}).error().kind == ErrorKind::not_found);
+    CHECK(sys::spawn({{"no-such-program-anywhere"}, {}, {}, -1, -1, -1}).error().kind == ErrorKind::not_found);
+    CHECK(sys::shell_code(sys::spawn({{"/etc/passwd"}, {}, {}, -1, -1, -1}).error()) == 126);
+    CHECK(sys::spawn({{"/bin/true"}, {}, "/no/such/folder", -1, -1, -1}).error().message.find("No such file") != std::string::npos);
+    CHECK_FALSE(sys::spawn({}));
+    CHECK(children_of(::getpid()).second == 0);
+}
+
+TEST_CASE("agent-entry --own gives the state to a user, itself and all in it, and follows no link") {
+    const test::TempFolder folder;
+    std::filesystem::create_directories(folder.path() + "/jobs/deep");
+    std::ofstream(folder.path() + "/jobs/deep/file") << "x";
+    std::filesystem::create_symlink("/nowhere", folder.path() + "/link");
+    const auto own = [&](const std::string& to, const std::string& where) {
+        return std::system((std::string(AGENT_ENTRY " --state-dir ") + where + " --own '" + to + "' 2>/dev/null").c_str()) >> 8;
+    };
+    // Not everybody may give things away; to oneself, everybody.
+    const bool root = ::geteuid() == 0;
+    const uid_t uid = root ? 4321 : ::geteuid();
+    const gid_t gid = root ? 4322 : ::getegid();
+    CHECK(own(std::to_string(uid) + ":" + std::to_string(gid), folder.path()) == 0);
+    for (const auto* name : {"", "/jobs", "/jobs/deep", "/jobs/deep/file", "/link"}) {
+        struct stat status {};
+        REQUIRE(::lstat((folder.path() + name).c_str(), &status) == 0);
+        CHECK(status.st_uid == uid);
+        CHECK(status.st_gid == gid);
+    }
+    CHECK(own("0:0", folder.path() + "/not-there") == 1);
+    for (const auto* wrong : {"", "root", "0", "0:"}) CHECK(own(wrong, folder.path()) == 2);
 }
 
 TEST_CASE("orphans are reaped") {

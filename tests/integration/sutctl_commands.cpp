@@ -79,6 +79,27 @@ TEST_CASE("sutctl: jobs from submit to their records") {
     CHECK(sutctl(url, "prune alpha --dry-run").out == "would remove 0 job folders, 0 KiB\n");
 }
 
+TEST_CASE("sutctl: reinit does one init step again, or all, and says which there are") {
+    const auto sh = [](const std::string& text) { return Command{{"/bin/sh", "-c", text}}; };
+    AgentRules rules;
+    rules.household.init = {{"one", sh("echo first")}, {"two", sh("echo second")}};
+    test::Lab lab(AGENT_ENTRY, rules);
+    const auto url = lab.broker.url();
+    const auto log_is = [&](const std::string& text) { return test::eventually([&] { return lab.agent->log() == text; }); };
+    std::string log = "[init one] first\n[init two] second\n";
+    REQUIRE(log_is(log));
+    const auto one = sutctl(url, "reinit alpha two");
+    CHECK(one.exit == 0);
+    CHECK(one.out == "does again: two\n");
+    CHECK(log_is(log += "[init two] second\n"));
+    REQUIRE(lab.says("state", "ready"));
+    CHECK(sutctl(url, "reinit alpha").out == "does again: one, two\n");
+    CHECK(log_is(log += "[init one] first\n[init two] second\n"));
+    const auto wrong = sutctl(url, "reinit alpha three");
+    CHECK(wrong.exit == 4);
+    CHECK(wrong.out.find("no init step 'three': expected one of one, two") != std::string::npos);
+}
+
 TEST_CASE("sutctl: what cannot be done has its exit code") {
     test::PrivateBroker broker;
     const auto url = broker.url();

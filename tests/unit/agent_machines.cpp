@@ -46,6 +46,16 @@ TEST_CASE("phases run in order; optional ones only with data; cleanup whatever h
     CHECK(run.exited(0, k_start) == Effects{FinishJob{JobState::failed, "provision ended with 3", 3}});
 }
 
+TEST_CASE("a phase that memory ran out for says so, whether itself or a part of it was killed") {
+    const auto end = [](int code) {
+        JobRun run(rules({}), text("x"));
+        CHECK(run.start(k_start).size() == 1);
+        return run.exited(code, k_start, true);
+    };
+    CHECK(end(137) == Effects{FinishJob{JobState::failed, "test: out of memory", 137}});
+    CHECK(end(2) == Effects{FinishJob{JobState::failed, "test ended with 2; out of memory: the kernel killed a process meanwhile", 2}});
+}
+
 TEST_CASE("a cancel cuts no cleanup off: the job has run already") {
     JobRun run(rules({"cleanup"}), text("x"));
     CHECK(run.start(k_start).size() == 1);

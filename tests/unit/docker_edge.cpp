@@ -26,6 +26,17 @@ TEST_CASE("an archive: header, content in blocks, end; nothing that leaves its f
     CHECK_FALSE(write_tar({{VolumeEntry::Kind::file, std::string(120, 'a'), "x"}}));
 }
 
+TEST_CASE("an archive: the one file of an answer, and what is none") {
+    const auto tar = write_tar({{VolumeEntry::Kind::file, "passwd", "root:x:0:0\n"}});
+    REQUIRE(tar);
+    CHECK(read_tar_file(*tar) == "root:x:0:0\n");
+    CHECK(read_tar_file(tar->substr(0, 512 + 5)).error().kind == ErrorKind::invalid_input);
+    CHECK(read_tar_file(tar->substr(0, 511)).error().kind == ErrorKind::invalid_input);
+    CHECK(read_tar_file("").error().kind == ErrorKind::invalid_input);
+    CHECK(read_tar_file(std::string(512, 'x')).error().kind == ErrorKind::not_found);
+    CHECK(read_tar_file(*write_tar({{VolumeEntry::Kind::link, "passwd", "elsewhere"}})).error().kind == ErrorKind::not_found);
+}
+
 TEST_CASE("a container that is asked for is locked down") {
     AgentContainer wanted;
     wanted.name = wanted.hostname = "alpha";
@@ -37,9 +48,33 @@ TEST_CASE("a container that is asked for is locked down") {
     CHECK(body["HostConfig"]["ReadonlyRootfs"] == true);
     CHECK(body["HostConfig"]["RestartPolicy"]["Name"] == "no");
     CHECK(body["HostConfig"]["SecurityOpt"] == nlohmann::json({"no-new-privileges"}));
+    CHECK(body["StopSignal"] == "SIGTERM");
     CHECK(body["Healthcheck"]["Interval"] == 10'000'000'000);
     CHECK_FALSE(body["Healthcheck"].contains("StartInterval"));
     CHECK(nlohmann::json::parse(encode_create(wanted, {1, 44}))["Healthcheck"]["StartInterval"] == 1'000'000'000);
+}
+
+TEST_CASE("a mount is a folder of the host, or a volume by its name") {
+    AgentContainer wanted;
+    wanted.volumes = {{"own", "/own", true}};
+    wanted.mounts = {{"/srv/images", "/images", false}, {"cache", "/cache", true}};
+    const auto mounts = nlohmann::json::parse(encode_create(wanted, {1, 41}))["HostConfig"]["Mounts"];
+    REQUIRE(mounts.size() == 3);
+    CHECK(mounts[0] == nlohmann::json({{"Type", "volume"}, {"Source", "own"}, {"Target", "/own"}, {"ReadOnly", false}}));
+    CHECK(mounts[1] == nlohmann::json({{"Type", "bind"}, {"Source", "/srv/images"}, {"Target", "/images"}, {"ReadOnly", true}}));
+    CHECK(mounts[2] == nlohmann::json({{"Type", "volume"}, {"Source", "cache"}, {"Target", "/cache"}, {"ReadOnly", false}}));
+}
+
+TEST_CASE("an errand is run as root with what it needs, and no more") {
+    const auto body = nlohmann::json::parse(encode_errand({"image", {{"l", "v"}}, {{"state", "/state", true}}, {"/program", "--own"}, {"CHOWN"}}));
+    CHECK(body["User"] == "0:0");
+    CHECK(body["Entrypoint"] == nlohmann::json({"/program", "--own"}));
+    CHECK(body["HostConfig"]["CapDrop"] == nlohmann::json({"ALL"}));
+    CHECK(body["HostConfig"]["CapAdd"] == nlohmann::json({"CHOWN"}));
+    CHECK(body["HostConfig"]["NetworkMode"] == "none");
+    CHECK(body["HostConfig"]["ReadonlyRootfs"] == true);
+    CHECK(decode_wait(R"({"StatusCode":3})") == 3);
+    CHECK_FALSE(decode_wait("{"));
 }
 
 TEST_CASE("answers of the engine, right and wrong") {

@@ -28,6 +28,8 @@ TEST_CASE("sutctl: command lines that are understood") {
     CHECK(parse({"logs", "-f", "--tail", "5", "alpha", "j1"}).options->tail == 5);
     CHECK_FALSE(parse({"logs", "alpha"}).options->tail);
     CHECK(parse({"ps", "--color", "never"}).options->color == Color::never);
+    CHECK(parse({"reinit", "alpha", "flash"}).options->step == "flash");
+    CHECK(parse({"reinit", "alpha"}).options->step.empty());
 }
 
 TEST_CASE("sutctl: wrong command lines are errors that name what is wrong") {

@@ -24,7 +24,7 @@ Outcome<int> submit(const Context& context);
 Outcome<int> jobs(const Context& context);
 Outcome<int> job(const Context& context);
 Outcome<int> events(const Context& context);
-/// cancel, restart, drain, resume, prune on the SUT; reset, plan, apply on the fleet.
+/// cancel, restart, drain, resume, prune, reinit on the SUT; reset, plan, apply on the fleet.
 Outcome<int> control(const Context& context);
 
 /// The SUT that the command line names.

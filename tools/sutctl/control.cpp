@@ -29,7 +29,9 @@ Outcome<Request> request_of(const Context& context) {
     const auto sut = wanted_sut(context.options);
     if (!sut) return tl::make_unexpected(sut.error());
     if (verb == "reset" || verb == "restart") return fleet;
-    const auto argument = context.options.dry_run ? "dry-run" : context.options.job;
+    const auto argument = context.options.dry_run  ? "dry-run"
+                          : verb == "reinit" ? context.options.step
+                                             : context.options.job;
     return Request{topics.command(*sut, verb), topics.response(*sut, verb), sut->str(),
                    topics.of(*sut, k_agent),   argument,                    false};
 }

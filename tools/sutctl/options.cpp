@@ -68,6 +68,9 @@ void add_acting(CLI::App& app, Raw& raw) {
     auto* prune = add(app, "prune", "Remove the job folders of a SUT that its conf's limits let go");
     prune->add_flag("--dry-run", raw.options.dry_run, "Only say which");
     add_sut(prune, raw);
+    auto* reinit = add(app, "reinit", "Do the init steps of a SUT again, or one of them");
+    add_sut(reinit, raw);
+    reinit->add_option("step", raw.options.step, "Name of the step (default: all)");
     add_sut(add(app, "reset", "Release a SUT from quarantine and backoff"), raw);
     add(app, "plan", "Show what the supervisor would do next");
     add(app, "apply", "Release what the supervisor holds back");

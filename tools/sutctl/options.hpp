@@ -22,6 +22,7 @@ struct Options {
     std::optional<std::chrono::milliseconds> timeout;  ///< submit: of the job
     std::string sut;
     std::string job;
+    std::string step;                ///< reinit; empty: all
     std::string file;                ///< submit -f
     std::vector<std::string> words;  ///< submit: the command; validate: the files
 };
