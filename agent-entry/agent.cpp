@@ -161,6 +161,13 @@ void Agent::wait() {
     if (positions_stale_) sooner(positions_due_);
     if (current_) sooner(current_->run.due());
     sooner(household_->due(current_.has_value()));
+    // Output after quiet wakes us at once; while it flows, what has gathered is looked at.
+    if (sys::steady_now() < output_at_ + k_gather) {
+        sooner(output_at_ + k_gather);
+    } else {
+        pump_->listen();
+        if (written() != written_) until = {};  // it came before we listened
+    }
     const auto ms = std::chrono::ceil<std::chrono::milliseconds>(until - sys::steady_now()).count();
     std::array<pollfd, 3> set{
         {{wake_.fd(), POLLIN, 0}, {signals_.fd(), POLLIN, 0}, {watch_.fd(), POLLIN, 0}}};
@@ -169,8 +176,18 @@ void Agent::wait() {
     wake_.clear();
 }
 
+std::uint64_t Agent::written() const { return log_->end() + (current_ ? current_->log->end() : 0); }
+
+void Agent::look_for_output(SteadyTime now) {
+    const auto written_now = written();
+    if (written_now == written_) return;
+    written_ = written_now;
+    output_at_ = now;
+}
+
 void Agent::turn(SteadyTime now) {
     heartbeat_->main_ticked();
+    look_for_output(now);
     hear_signals(now);
     feed_output(now);  // before anything that takes time: a line that was written is to be seen
     reap();

@@ -1,11 +1,12 @@
 // The pump against what else carries lines, by turns in one run: a flood, a steady load, an outage, a trickle, idleness.
-// usage: bench_pump AGENT_ENTRY GENERATOR PYTHON_PUMP [--quick]
+// usage: bench_pump AGENT_ENTRY GENERATOR PYTHON_PUMP [--quick] [PART...]
 
 #include <sys/wait.h>
 
 #include <cmath>
 #include <csignal>
 #include <functional>
+#include <set>
 
 #include "contender.hpp"
 #include "line.hpp"
@@ -126,7 +127,7 @@ void steady_load(const Programs& programs, const Plan& plan) {
     verdict("CPU of the broker: python's, in ours", cost, ">= 20", cost >= 20);
 }
 
-void outage(const Programs& programs) {
+void outage(const Programs& programs, const Plan&) {
     Contender contender(Kind::agent, programs, {18'000, 100, "3000"});
     contender.go();
     ::poll(nullptr, 0, 2000);
@@ -227,17 +228,21 @@ void idleness(const Programs& programs, const Plan& plan) {
 }  // namespace
 
 int main(int argc, char** argv) try {
-    const std::string last = argc > 4 ? argv[4] : "";
-    if (argc < 4 || argc > 5 || (argc == 5 && last != "--quick")) give_up("usage: bench_pump AGENT_ENTRY GENERATOR PYTHON_PUMP [--quick]");
+    const std::map<std::string, std::function<void(const Programs&, const Plan&)>> parts{
+        {"1-flood", floods}, {"2-steady", steady_load}, {"3-outage", outage}, {"4-trickle", trickle}, {"5-idle", idleness}};
+    Plan plan;
+    std::set<std::string> wanted;
+    for (int i = 4; i < argc; ++i) {
+        if (std::string(argv[i]) == "--quick") plan = {3, 4, 4, 100, 10, 20};
+        else if (parts.contains(argv[i])) wanted.insert(argv[i]);
+        else argc = 0;
+    }
+    if (argc < 4) give_up("usage: bench_pump AGENT_ENTRY GENERATOR PYTHON_PUMP [--quick] [1-flood|2-steady|3-outage|4-trickle|5-idle]...");
     std::signal(SIGPIPE, SIG_IGN);
     std::setvbuf(stdout, nullptr, _IOLBF, 0);
     const Programs programs{argv[1], argv[2], argv[3]};
-    const auto plan = argc == 5 ? Plan{3, 4, 4, 100, 10, 20} : Plan{};
-    floods(programs, plan);
-    steady_load(programs, plan);
-    outage(programs);
-    trickle(programs, plan);
-    idleness(programs, plan);
+    for (const auto& [name, part] : parts)
+        if (wanted.empty() || wanted.contains(name)) part(programs, plan);
     return 0;
 } catch (const std::exception& error) {
     std::fprintf(stderr, "bench_pump: %s\n", error.what());
