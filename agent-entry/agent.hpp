@@ -162,6 +162,7 @@ class Agent {
     HealthVerdict last_verdict_;
     std::uint64_t written_ = 0;  ///< by the children, as far as it was looked at
     SteadyTime output_at_{};     ///< when something new was found there last
+    bool flooded_ = false;       ///< nothing more of it can be sent now
     std::optional<SteadyTime> feed_due_;  ///< when a feed has something to send, as far as time decides it
     std::unique_ptr<Pump> pump_;
     std::unique_ptr<Household> household_;

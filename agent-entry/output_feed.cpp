@@ -17,7 +17,7 @@ std::size_t OutputFeed::cut(const std::string& text, SteadyTime now, bool flush)
 
 void OutputFeed::run(SteadyTime now, bool flush, const Publish& publish) {
     due_.reset();
-    while (sent_ < log_->end() && in_flight_.size() < k_batches_in_flight) {
+    while (sent_ < log_->end() && !full()) {
         if (!flush && now - last_sent_ < k_gather && log_->end() - sent_ < k_batch) {
             due_ = last_sent_ + k_gather;
             return;
@@ -29,11 +29,12 @@ void OutputFeed::run(SteadyTime now, bool flush, const Publish& publish) {
             if (piece.bytes.empty()) skip(piece.offset);
             return;
         }
+        const bool more = piece.offset + piece.bytes.size() < log_->end();
         piece.bytes.resize(take);
-        OutputBatch batch{std::move(piece.bytes), piece.offset, take, dropped_ + gone};
+        OutputBatch batch{std::move(piece.bytes), piece.offset, take, dropped_ + gone, more && (in_flight_.size() + 1) % k_told_together != 0};
         // An empty retained payload would delete the topic: a lone empty line keeps its newline.
         if (batch.text.size() > 1 && batch.text.back() == '\n') batch.text.pop_back();
-        const auto id = publish(batch);
+        const auto id = publish(std::move(batch));
         if (!id) return;  // an acknowledgement or a new connection comes with a wake
         dropped_ += gone;
         sent_ = piece.offset + take;

@@ -61,6 +61,11 @@ Result<std::pair<SourceId, sys::UniqueFd>> Pump::add(std::shared_ptr<LogFile> lo
     return std::pair{source->id, std::move(theirs)};
 }
 
+void Pump::listen(std::size_t bytes) {
+    unheard_ = 0;
+    listened_ = bytes;
+}
+
 void Pump::finish(SourceId id) {
     const std::scoped_lock lock(mutex_);
     for (const auto& source : sources_)
@@ -179,8 +184,7 @@ void Pump::append(const std::shared_ptr<LogFile>& log, std::string_view bytes) {
 }
 
 void Pump::tell_owner(std::size_t bytes) {
-    unheard_ += bytes;
-    if (!listened_.exchange(false) && unheard_ < k_heard_anyway) return;
+    if ((unheard_ += bytes) < listened_) return;
     unheard_ = 0;
     owner_.notify();
 }

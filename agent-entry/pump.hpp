@@ -25,8 +25,6 @@ namespace sutfleet::agent {
 
 using SourceId = std::uint64_t;
 
-inline constexpr std::size_t k_heard_anyway = 16 * 1024;
-
 class Pump {
   public:
     /// `owner` is notified when a source ended, and of output as it listens. `out` is the container's stdout.
@@ -47,8 +45,8 @@ class Pump {
     void note(const std::shared_ptr<LogFile>& log, std::string_view text);
     /// Nobody reads the container's stdout.
     [[nodiscard]] bool stdout_stuck() const { return out_.stuck(); }
-    /// The owner is notified of the next output, once. It is of each k_heard_anyway bytes, whether it listens or not.
-    void listen() { listened_ = true; }
+    /// From now on the owner is notified of each so many bytes of output.
+    void listen(std::size_t bytes);
     /// The longest time between two ticks.
     void set_turn(std::chrono::milliseconds longest) { turn_ms_ = static_cast<int>(longest.count()); }
     /// CLOCK_BOOTTIME in ns of the pump's last turn.
@@ -90,8 +88,8 @@ class Pump {
     std::vector<std::shared_ptr<LogFile>> unsettled_;  ///< logs with something that is not on disk yet
     std::shared_ptr<const Secrets> secrets_ = std::make_shared<const Secrets>(std::vector<std::string>{});
     SourceId next_ = 1;
-    std::atomic<bool> listened_{true};
-    std::atomic<std::size_t> unheard_{0};  ///< bytes since the owner was notified
+    std::atomic<std::size_t> listened_{1};
+    std::atomic<std::size_t> unheard_{0};  ///< bytes since the owner listened, or was notified
     std::atomic<std::int64_t> tick_ns_{0};
     std::atomic<int> turn_ms_{1000};
     std::jthread thread_;

@@ -44,9 +44,9 @@ int packet_id_of(const ::mqtt::message& message);
 
 }  // namespace
 
-::mqtt::message_ptr to_paho(const Publication& publication) {
+::mqtt::message_ptr to_paho(Publication publication) {
     auto message =
-        ::mqtt::make_message(publication.topic, publication.payload, publication.qos, publication.retain);
+        ::mqtt::make_message(std::move(publication.topic), std::move(publication.payload), publication.qos, publication.retain);
     ::mqtt::properties properties;
     for (const auto& [key, value] : publication.user_properties)
         properties.add(::mqtt::property(::mqtt::property::USER_PROPERTY, key, value));

@@ -13,9 +13,6 @@ namespace {
 
 constexpr const char* k_topic = "alpha/output";
 constexpr std::uint64_t k_file = std::uint64_t{1} << 34;  ///< not rotated: what is measured is the pump
-/// As the product's own broker, and nothing is saved meanwhile.
-constexpr const char* k_broker =
-    "max_inflight_messages 1000\nmax_queued_bytes 268435456\nautosave_on_changes false\nautosave_interval 1800\n";
 
 struct Pipe {
     Pipe() {

@@ -16,8 +16,12 @@ namespace sutfleet::bench {
 
 enum class Kind { agent, tee, tee_and_publish, s6_log, python };
 
+/// As the product's own broker, and nothing is saved meanwhile.
+inline constexpr const char* k_broker =
+    "max_inflight_messages 1000\nmax_queued_bytes 268435456\nautosave_on_changes false\nautosave_interval 1800\n";
+
 struct Programs {
-    std::string agent, generator, python_pump;
+    std::string agent, bundle, generator, python_pump;
 };
 
 struct Load {

@@ -1,13 +1,15 @@
 // The pump against what else carries lines, by turns in one run: a flood, a steady load, an outage, a trickle, idleness.
-// usage: bench_pump AGENT_ENTRY GENERATOR PYTHON_PUMP [--quick] [PART...]
+// usage: bench_pump AGENT_ENTRY BUNDLE GENERATOR PYTHON_PUMP [--quick] [PART...]
 
 #include <sys/wait.h>
 
 #include <cmath>
 #include <csignal>
+#include <filesystem>
 #include <functional>
 #include <set>
 
+#include "contained.hpp"
 #include "contender.hpp"
 #include "line.hpp"
 
@@ -167,6 +169,43 @@ void trickle(const Programs& programs, const Plan& plan) {
     verdict("samples between 38 and 50 ms", static_cast<double>(delayed_acks(ours)), "0", delayed_acks(ours) == 0);
 }
 
+/// The generator's own time, in a container: alone, and as the command of an agent that also writes the file and MQTT. The
+/// pipe between them takes 1 % of it.
+void containers(const Programs& programs, const Plan& plan) {
+    const auto lines = std::to_string(1'000'000 / plan.divide);
+    Samples alone, ours;
+    for (int round = 0; round < plan.rounds; ++round) {
+        const auto argv = [&](const Contained& in) { return std::vector<std::string>{in.folder() + "/generator", lines, "100", "0", in.folder()}; };
+        Contained bare, agent;
+        for (const auto* one : {&bare, &agent}) std::filesystem::copy_file(programs.generator, one->folder() + "/generator");
+        bare.run(argv(bare));
+        alone.push_back(std::stod(lines) / bare.generate());
+        test::PrivateBroker broker(k_broker);
+        AgentRules rules;
+        rules.command = Command{argv(agent)};
+        rules.restart = RestartPolicy::no;
+        agent.run_agent(programs.bundle, broker.url(), "alpha", rules);
+        ours.push_back(std::stod(lines) / agent.generate());
+    }
+    std::printf("\nin a container, log driver local, lines/s of 100 bytes: the generator under agent-entry %.0f, alone %.0f\n", median(ours), median(alone));
+    verdict("of the generator alone", median(ours) / median(alone), ">= 0.9", median(ours) >= 0.9 * median(alone));
+}
+
+void contained_idleness(const Programs& programs, const Plan& plan) {
+    test::PrivateBroker broker(k_broker);
+    std::vector<std::unique_ptr<Contained>> all;
+    for (int i = 0; i < plan.idle_agents; ++i) {
+        all.push_back(std::make_unique<Contained>());
+        all.back()->run_agent(programs.bundle, broker.url(), "idle-" + std::to_string(i), test::shell_rules("exec sleep 1000"));
+    }
+    ::poll(nullptr, 0, 8000);
+    double ours = 0, shims = 0;
+    for (const auto& one : all) ours += static_cast<double>(proportional_kib(one->pid())), shims += static_cast<double>(proportional_kib(one->shim()));
+    std::printf("\n%d idle containers, PSS of each: agent-entry %.2f MiB, its containerd-shim %.2f MiB\n", plan.idle_agents,
+                ours / 1024 / plan.idle_agents, shims / 1024 / plan.idle_agents);
+    verdict("PSS, of the shim's", ours / shims, "<= 0.35", ours <= 0.35 * shims);
+}
+
 struct Idle {
     double cpu = 0;      ///< of a core
     double wakeups = 0;  ///< per minute
@@ -190,7 +229,7 @@ Idle idle_agents(const Programs& programs, const Plan& plan) {
     std::vector<std::unique_ptr<test::PrivateAgent>> agents;
     std::vector<pid_t> pids;
     for (int i = 0; i < plan.idle_agents; ++i) {
-        brokers.push_back(std::make_unique<test::PrivateBroker>("autosave_on_changes false\nautosave_interval 1800\n"));
+        brokers.push_back(std::make_unique<test::PrivateBroker>(k_broker));
         agents.push_back(std::make_unique<test::PrivateAgent>(programs.agent, brokers.back()->url(), test::shell_rules("sleep 1000")));
         pids.push_back(agents.back()->pid());
     }
@@ -229,18 +268,19 @@ void idleness(const Programs& programs, const Plan& plan) {
 
 int main(int argc, char** argv) try {
     const std::map<std::string, std::function<void(const Programs&, const Plan&)>> parts{
-        {"1-flood", floods}, {"2-steady", steady_load}, {"3-outage", outage}, {"4-trickle", trickle}, {"5-idle", idleness}};
+        {"1-flood", floods}, {"2-steady", steady_load}, {"3-outage", outage}, {"4-trickle", trickle}, {"5-idle", idleness}, {"6-container", containers}, {"7-shim", contained_idleness}};
     Plan plan;
     std::set<std::string> wanted;
-    for (int i = 4; i < argc; ++i) {
+    for (int i = 5; i < argc; ++i) {
         if (std::string(argv[i]) == "--quick") plan = {3, 4, 4, 100, 10, 20};
         else if (parts.contains(argv[i])) wanted.insert(argv[i]);
         else argc = 0;
     }
-    if (argc < 4) give_up("usage: bench_pump AGENT_ENTRY GENERATOR PYTHON_PUMP [--quick] [1-flood|2-steady|3-outage|4-trickle|5-idle]...");
+    if (argc < 5)
+        give_up("usage: bench_pump AGENT_ENTRY BUNDLE GENERATOR PYTHON_PUMP [--quick] [1-flood|2-steady|3-outage|4-trickle|5-idle|6-container|7-shim]...");
     std::signal(SIGPIPE, SIG_IGN);
     std::setvbuf(stdout, nullptr, _IOLBF, 0);
-    const Programs programs{argv[1], argv[2], argv[3]};
+    const Programs programs{argv[1], argv[2], argv[3], argv[4]};
     for (const auto& [name, part] : parts)
         if (wanted.empty() || wanted.contains(name)) part(programs, plan);
     return 0;
