@@ -73,7 +73,10 @@ void Contained::run_agent(const std::string& bundle, const std::string& broker_u
 
 double Contained::generate() const {
     sys::UniqueFd go;
-    const auto waits = [&] { return (go = sys::UniqueFd(::open((folder_.path() + "/go").c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC))).get() >= 0; };
+    const auto waits = [&] {  // a pipe without a reader cannot be opened so
+        go.reset(::open((folder_.path() + "/go").c_str(), O_WRONLY | O_NONBLOCK | O_CLOEXEC));
+        return go.get() >= 0;
+    };
     if (!test::eventually(waits, k_patience)) give_up("the generator in the container does not start");
     ::poll(nullptr, 0, 1000);  // let it come to rest
     if (::write(go.get(), "g", 1) != 1) give_up("nobody waits for go");
