@@ -50,7 +50,8 @@ void pace(std::uint64_t lines, std::string line, std::int64_t rate) {
     auto due = monotonic_ns();
     std::srand(1);
     for (std::uint64_t number = 1; number <= lines; ++number) {
-        due += rate > 0 ? 1'000'000'000 / rate : 25'000'000 + std::rand() % 50'000'000;
+        // A trickle has its gaps also when it is late; a rate makes up for it.
+        due = rate > 0 ? due + 1'000'000'000 / rate : monotonic_ns() + 25'000'000 + std::rand() % 50'000'000;
         const timespec until{due / 1'000'000'000, due % 1'000'000'000};
         while (::clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, nullptr) == EINTR) continue;
         put_line(line.data(), line.size(), number, monotonic_ns());
