@@ -27,6 +27,7 @@ constexpr auto k_session_life = std::chrono::hours{24 * 7};
 constexpr int k_reaped_at_once = 1000;
 constexpr auto k_conf_look = 5s;
 constexpr auto k_last_output = 2s;
+constexpr std::size_t k_far_behind = 1024 * 1024;  ///< bytes of output that are heard of when they cannot be sent anyway
 
 std::string current_file(const Folders& folders, std::string_view name) {
     return folders.conf + "/" + std::string(agent_files::k_current) + "/" + std::string(name);
@@ -161,6 +162,11 @@ void Agent::wait() {
     if (positions_stale_) sooner(positions_due_);
     if (current_) sooner(current_->run.due());
     sooner(household_->due(current_.has_value()));
+    // Output after quiet wakes us at once; while it flows, what has gathered is looked at.
+    const bool quiet = sys::steady_now() >= output_at_ + k_gather;
+    pump_->listen(quiet ? 1 : flooded_ ? k_far_behind : k_batch);
+    if (!quiet) sooner(output_at_ + k_gather);
+    if (quiet && written() != written_) until = {};  // it came before we listened
     const auto ms = std::chrono::ceil<std::chrono::milliseconds>(until - sys::steady_now()).count();
     std::array<pollfd, 3> set{
         {{wake_.fd(), POLLIN, 0}, {signals_.fd(), POLLIN, 0}, {watch_.fd(), POLLIN, 0}}};
@@ -169,8 +175,18 @@ void Agent::wait() {
     wake_.clear();
 }
 
+std::uint64_t Agent::written() const { return log_->end() + (current_ ? current_->log->end() : 0); }
+
+void Agent::look_for_output(SteadyTime now) {
+    const auto written_now = written();
+    if (written_now == written_) return;
+    written_ = written_now;
+    output_at_ = now;
+}
+
 void Agent::turn(SteadyTime now) {
     heartbeat_->main_ticked();
+    look_for_output(now);
     hear_signals(now);
     feed_output(now);  // before anything that takes time: a line that was written is to be seen
     reap();

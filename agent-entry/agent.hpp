@@ -85,6 +85,8 @@ class Agent {
     // agent.cpp: the loop
     void wait();
     void turn(SteadyTime now);
+    void look_for_output(SteadyTime now);
+    [[nodiscard]] std::uint64_t written() const;
     void hear_signals(SteadyTime now);
     void reap();
     void settle_children(SteadyTime now);
@@ -157,6 +159,9 @@ class Agent {
     Standstill silence_;       ///< of the subprocess
     Standstill pump_stands_;
     HealthVerdict last_verdict_;
+    std::uint64_t written_ = 0;  ///< by the children, as far as it was looked at
+    SteadyTime output_at_{};     ///< when something new was found there last
+    bool flooded_ = false;       ///< nothing more of it can be sent now
     std::optional<SteadyTime> feed_due_;  ///< when a feed has something to send, as far as time decides it
     std::unique_ptr<Pump> pump_;
     std::unique_ptr<Household> household_;

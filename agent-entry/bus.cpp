@@ -244,18 +244,19 @@ void Agent::answer_submits(SteadyTime now) {
 }
 
 OutputFeed::Publish Agent::publisher(const std::string& stream, const std::string& job) {
-    return [this, stream, job](const OutputBatch& batch) -> Result<std::uint64_t> {
+    return [this, stream, job](OutputBatch&& batch) -> Result<std::uint64_t> {
         mqtt::Publication publication;
         publication.topic = topics_.of(conf_.sut, k_output);
-        publication.payload = batch.text;
+        publication.payload = std::move(batch.text);
         publication.retain = true;
+        publication.quiet = batch.quiet;
         publication.user_properties = {{"boot", boot_},
                                        {"job", job},
                                        {"stream", stream},
                                        {"offset", std::to_string(batch.offset)},
                                        {"bytes", std::to_string(batch.bytes)},
                                        {"dropped", std::to_string(batch.dropped)}};
-        return session_->publish(publication);
+        return session_->publish(std::move(publication));
     };
 }
 
@@ -264,10 +265,12 @@ void Agent::feed_output(SteadyTime now) {
         current_->log_seen = current_->log->end();
         current_->run.output_seen(now);
     }
+    flooded_ = !session_->connected();
     feed_due_.reset();  // without a connection, and behind an ended job's output, no feed has a time
     if (!session_->connected() || session_->epoch() != epoch_) return;  // a new connection: hear_broker comes first
     feed_.run(now, !command_, publisher("command", ""));
     feed_due_ = feed_.due();
+    flooded_ = feed_.full();
     std::erase_if(trailing_, [](const Trailing& old) { return old.feed.idle(); });
     for (auto& old : trailing_) {
         old.feed.run(now, true, publisher("job", old.job));
@@ -275,6 +278,7 @@ void Agent::feed_output(SteadyTime now) {
     }
     if (!current_) return;
     current_->feed.run(now, false, publisher("job", current_->record.id.str()));
+    flooded_ = flooded_ || current_->feed.full();
     if (const auto due = current_->feed.due(); due && (!feed_due_ || *due < *feed_due_)) feed_due_ = due;
 }
 

@@ -26,6 +26,7 @@ void Agent::send_last_output(std::chrono::milliseconds limit) {
     for (auto now = sys::steady_now(); !idle() && session_->connected() && now < deadline; now = sys::steady_now()) {
         wait();
         heartbeat_->main_ticked();
+        look_for_output(now);
         hear_signals(now);
         hear_broker(now);
         feed_output(now);

@@ -1,5 +1,6 @@
 // agent-entry: PID 1 of an agent.
 
+#include <malloc.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -42,6 +43,7 @@ int own(const std::string& state, const std::string& to) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    ::mallopt(M_TRIM_THRESHOLD, 1 << 20);  // the batches of a flood do not give their pages back one by one
     sutfleet::sys::arm_crash_points();
     namespace files = sutfleet::agent_files;
     sutfleet::agent::Folders folders{std::string(files::k_conf), std::string(files::k_state), std::string(files::k_run), std::string(files::k_secrets)};

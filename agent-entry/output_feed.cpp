@@ -12,15 +12,16 @@ std::size_t OutputFeed::cut(const std::string& text, SteadyTime now, bool flush)
         return 0;
     }
     partial_since_.reset();
-    const bool gathered = flush || text.size() >= k_batch || now - last_sent_ >= k_gather;
-    if (gathered) return newline + 1;
-    due_ = last_sent_ + k_gather;
-    return 0;
+    return newline + 1;
 }
 
 void OutputFeed::run(SteadyTime now, bool flush, const Publish& publish) {
     due_.reset();
-    while (sent_ < log_->end() && in_flight_.size() < k_batches_in_flight) {
+    while (sent_ < log_->end() && !full()) {
+        if (!flush && now - last_sent_ < k_gather && log_->end() - sent_ < k_batch) {
+            due_ = last_sent_ + k_gather;
+            return;
+        }
         auto piece = log_->read(sent_, k_flood_batch);
         const auto gone = piece.offset - sent_;
         const auto take = cut(piece.bytes, now, flush);
@@ -28,10 +29,12 @@ void OutputFeed::run(SteadyTime now, bool flush, const Publish& publish) {
             if (piece.bytes.empty()) skip(piece.offset);
             return;
         }
-        OutputBatch batch{piece.bytes.substr(0, take), piece.offset, take, dropped_ + gone};
+        const bool more = piece.offset + piece.bytes.size() < log_->end();
+        piece.bytes.resize(take);
+        OutputBatch batch{std::move(piece.bytes), piece.offset, take, dropped_ + gone, more && (in_flight_.size() + 1) % k_told_together != 0};
         // An empty retained payload would delete the topic: a lone empty line keeps its newline.
         if (batch.text.size() > 1 && batch.text.back() == '\n') batch.text.pop_back();
-        const auto id = publish(batch);
+        const auto id = publish(std::move(batch));
         if (!id) return;  // an acknowledgement or a new connection comes with a wake
         dropped_ += gone;
         sent_ = piece.offset + take;

@@ -18,17 +18,25 @@
 
 namespace sutfleet::agent {
 
+inline constexpr std::size_t k_batch = 16 * 1024;
+inline constexpr std::size_t k_flood_batch = 64 * 1024;
+inline constexpr std::size_t k_batches_in_flight = 8;
+inline constexpr std::size_t k_told_together = 4;  ///< acknowledgements, in a flood: a wake for each costs more than the batch
+inline constexpr std::chrono::milliseconds k_gather{20};
+inline constexpr std::chrono::milliseconds k_partial_line{500};  ///< a prompt without a newline is shown after it
+
 struct OutputBatch {
     std::string text;       ///< whole lines without the last newline; never empty
     std::uint64_t offset;   ///< of the first byte, in the stream
     std::uint64_t bytes;    ///< of the stream: with the newline that `text` lacks
     std::uint64_t dropped;  ///< bytes before it that are gone for ever
+    bool quiet;             ///< its acknowledgement need not be told: one behind it will be
 };
 
 class OutputFeed {
   public:
     /// Publishes a batch; @return its id, or an error when it cannot be taken now.
-    using Publish = std::function<Result<std::uint64_t>(const OutputBatch&)>;
+    using Publish = std::function<Result<std::uint64_t>(OutputBatch&&)>;
 
     explicit OutputFeed(std::shared_ptr<LogFile> log) : log_(std::move(log)), sent_(log_->end()), acknowledged_(sent_) {}
 
@@ -39,6 +47,8 @@ class OutputFeed {
     void rewind();
     /// When to run again without new output; nothing: only after output or an acknowledgement.
     [[nodiscard]] std::optional<SteadyTime> due() const { return due_; }
+    /// It waits for an acknowledgement.
+    [[nodiscard]] bool full() const { return in_flight_.size() >= k_batches_in_flight; }
     /// Everything that was written has been given to the session.
     [[nodiscard]] bool sent_all() const { return sent_ == log_->end(); }
     /// Everything that was written has been acknowledged.
@@ -65,11 +75,5 @@ class OutputFeed {
     std::optional<SteadyTime> due_;
     std::optional<SteadyTime> partial_since_;  ///< a line without its newline waits
 };
-
-inline constexpr std::size_t k_batch = 16 * 1024;
-inline constexpr std::size_t k_flood_batch = 64 * 1024;
-inline constexpr std::size_t k_batches_in_flight = 8;
-inline constexpr std::chrono::milliseconds k_gather{20};
-inline constexpr std::chrono::milliseconds k_partial_line{500};  ///< a prompt without a newline is shown after it
 
 }  // namespace sutfleet::agent

@@ -18,6 +18,10 @@ constexpr int k_retry_ms = 1000;  ///< between two attempts to write what the di
 constexpr std::size_t k_unsettled_limit = 16;  ///< logs that may keep what the disk did not take
 constexpr auto k_last_words = std::chrono::seconds{5};  ///< for a slow reader of stdout, at the end
 constexpr int k_turns_in_a_row = 16;   ///< of one source, before the others get theirs
+/// Lines that come one by one are read a few at a time: after a turn that has read less than k_much, this time passes before the
+/// next one. A line after quiet is read at once.
+constexpr int k_breath_ms = 4;
+constexpr std::size_t k_much = 16 * 1024;
 }  // namespace
 
 Result<std::unique_ptr<Pump>> Pump::open(const sys::Wake& owner, int out) {
@@ -57,6 +61,11 @@ Result<std::pair<SourceId, sys::UniqueFd>> Pump::add(std::shared_ptr<LogFile> lo
     return std::pair{source->id, std::move(theirs)};
 }
 
+void Pump::listen(std::size_t bytes) {
+    unheard_ = 0;
+    listened_ = bytes;
+}
+
 void Pump::finish(SourceId id) {
     const std::scoped_lock lock(mutex_);
     for (const auto& source : sources_)
@@ -81,11 +90,14 @@ std::vector<std::shared_ptr<Pump::Source>> Pump::sources() const {
 
 bool Pump::wait(const std::vector<std::shared_ptr<Source>>& now) {
     const bool read_on = !out_.needs_time();
+    const bool breathe = read_on && read_ > 0 && read_ < k_much;
     std::vector<pollfd> set{{wake_.fd(), POLLIN, 0}};
     if (out_.behind()) set.push_back({out_.fd(), POLLOUT, 0});
-    if (read_on)
+    if (read_on && !breathe)
         for (const auto& source : now) set.push_back({source->fd.get(), POLLIN, 0});
-    ::poll(set.data(), set.size(), trouble().empty() ? turn_ms_.load() : std::min(turn_ms_.load(), k_retry_ms));
+    const int longest = breathe ? k_breath_ms : trouble().empty() ? turn_ms_.load() : std::min(turn_ms_.load(), k_retry_ms);
+    ::poll(set.data(), set.size(), longest);
+    read_ = 0;
     wake_.clear();
     settle_logs();
     if (out_.behind()) out_.catch_up();
@@ -103,7 +115,8 @@ void Pump::close_out() {
 
 void Pump::run(const std::stop_token& stop) {
     sys::name_thread("pump");
-    std::string buffer(k_read, '\0');
+    const auto memory = std::make_unique_for_overwrite<char[]>(k_read);  // its pages come when they are needed
+    const std::span buffer(memory.get(), k_read);
     while (!stop.stop_requested()) {
         tick_ns_ = sys::boot_ns();
         const auto now = sources();
@@ -122,14 +135,16 @@ void Pump::run(const std::stop_token& stop) {
     close_out();
 }
 
-bool Pump::empty(Source& source, bool finishing, std::string& buffer) {
+bool Pump::empty(Source& source, bool finishing, std::span<char> buffer) {
     for (int turn = 0; turn < k_turns_in_a_row || finishing; ++turn) {
         const auto got = ::read(source.fd.get(), buffer.data(), buffer.size());
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return errno == EAGAIN;
         if (got == 0) return false;
         take(source, std::string_view(buffer.data(), static_cast<std::size_t>(got)));
+        read_ += static_cast<std::size_t>(got);
         tick_ns_ = sys::boot_ns();
+        if (static_cast<std::size_t>(got) < buffer.size() && !finishing) return true;  // poll(2) tells of what comes now
         // A grandchild that writes for ever must not keep an ended child's pipe for ever.
         if (finishing && turn > 1024) return false;
     }
@@ -157,14 +172,21 @@ void Pump::note(const std::shared_ptr<LogFile>& log, std::string_view text) { ap
 
 void Pump::append(const std::shared_ptr<LogFile>& log, std::string_view bytes) {
     const auto written = log->append(bytes);
-    owner_.notify();
+    tell_owner(bytes.size());
     if (written) return;
+    owner_.notify();
     const std::scoped_lock lock(mutex_);
     if (trouble_.empty()) sys::log(sys::Level::error, written.error().message);
     trouble_ = written.error().message;
     if (std::ranges::find(unsettled_, log) != unsettled_.end()) return;
     if (unsettled_.size() == k_unsettled_limit) unsettled_.erase(unsettled_.begin());
     unsettled_.push_back(log);
+}
+
+void Pump::tell_owner(std::size_t bytes) {
+    if ((unheard_ += bytes) < listened_) return;
+    unheard_ = 0;
+    owner_.notify();
 }
 
 /// What the disk did not take is tried again, also when nothing more is written.

@@ -8,6 +8,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <thread>
 #include <vector>
@@ -26,7 +27,7 @@ using SourceId = std::uint64_t;
 
 class Pump {
   public:
-    /// `owner` is notified when output was written or a source ended. `out` is the container's stdout.
+    /// `owner` is notified when a source ended, and of output as it listens. `out` is the container's stdout.
     static Result<std::unique_ptr<Pump>> open(const sys::Wake& owner, int out);
     ~Pump();
 
@@ -44,6 +45,8 @@ class Pump {
     void note(const std::shared_ptr<LogFile>& log, std::string_view text);
     /// Nobody reads the container's stdout.
     [[nodiscard]] bool stdout_stuck() const { return out_.stuck(); }
+    /// From now on the owner is notified of each so many bytes of output.
+    void listen(std::size_t bytes);
     /// The longest time between two ticks.
     void set_turn(std::chrono::milliseconds longest) { turn_ms_ = static_cast<int>(longest.count()); }
     /// CLOCK_BOOTTIME in ns of the pump's last turn.
@@ -62,10 +65,11 @@ class Pump {
     void close_out();
     /// Waits for something to do. @return whether the children are to be read now
     bool wait(const std::vector<std::shared_ptr<Source>>& now);
+    void tell_owner(std::size_t bytes);
     void run(const std::stop_token& stop);
     [[nodiscard]] std::vector<std::shared_ptr<Source>> sources() const;
     /// @return false at the end of the stream.
-    bool empty(Source& source, bool finishing, std::string& buffer);
+    bool empty(Source& source, bool finishing, std::span<char> buffer);
     void take(Source& source, std::string_view bytes);
     void pass_on(Source& source, std::string_view bytes);
     void write_out(const Source& source, std::string_view bytes);
@@ -76,6 +80,7 @@ class Pump {
     const sys::Wake& owner_;
     sys::Wake wake_;
     StdoutSink out_;  ///< but for stuck(), the thread's own
+    std::size_t read_ = 0;  ///< bytes, in this turn; the thread's own
     mutable std::mutex mutex_;  ///< guards all below, up to tick_ns_
     std::vector<std::shared_ptr<Source>> sources_;
     std::vector<SourceId> ended_;
@@ -83,6 +88,8 @@ class Pump {
     std::vector<std::shared_ptr<LogFile>> unsettled_;  ///< logs with something that is not on disk yet
     std::shared_ptr<const Secrets> secrets_ = std::make_shared<const Secrets>(std::vector<std::string>{});
     SourceId next_ = 1;
+    std::atomic<std::size_t> listened_{1};
+    std::atomic<std::size_t> unheard_{0};  ///< bytes since the owner listened, or was notified
     std::atomic<std::int64_t> tick_ns_{0};
     std::atomic<int> turn_ms_{1000};
     std::jthread thread_;

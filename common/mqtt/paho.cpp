@@ -44,9 +44,9 @@ int packet_id_of(const ::mqtt::message& message);
 
 }  // namespace
 
-::mqtt::message_ptr to_paho(const Publication& publication) {
+::mqtt::message_ptr to_paho(Publication publication) {
     auto message =
-        ::mqtt::make_message(publication.topic, publication.payload, publication.qos, publication.retain);
+        ::mqtt::make_message(std::move(publication.topic), std::move(publication.payload), publication.qos, publication.retain);
     ::mqtt::properties properties;
     for (const auto& [key, value] : publication.user_properties)
         properties.add(::mqtt::property(::mqtt::property::USER_PROPERTY, key, value));
@@ -110,6 +110,8 @@ std::unique_ptr<::mqtt::async_client> make_client(const SessionOptions& options)
         MQTTAsync_init_options init = MQTTAsync_init_options_initializer;
         init.do_openssl_init = 0;
         MQTTAsync_global_init(&init);
+        // It keeps a trace of all its calls in 140 KB of memory, also when nobody has asked for one.
+        MQTTAsync_setTraceLevel(MQTTASYNC_TRACE_ERROR);
         return true;
     }();
     static_cast<void>(prepared);

@@ -9,7 +9,7 @@
 
 namespace sutfleet::mqtt {
 
-::mqtt::message_ptr to_paho(const Publication& publication);
+::mqtt::message_ptr to_paho(Publication publication);
 Message from_paho(const ::mqtt::message& message);
 ::mqtt::connect_options connect_options(const SessionOptions& options);
 ::mqtt::subscribe_options subscribe_options(const Subscription& wanted);

@@ -102,7 +102,7 @@ class PahoSession final : public Session {
         const std::scoped_lock lock(mutex_);
         return last_error_;
     }
-    Result<PublishId> publish(const Publication& publication) override;
+    Result<PublishId> publish(Publication publication) override;
     Drained drain() override;
     Result<void> subscribe(const Subscription& wanted) override;
     Result<void> unsubscribe(const std::string& filter) override;
@@ -243,14 +243,14 @@ Result<void> PahoSession::unsubscribe(const std::string& filter) try {
     return fail(ErrorKind::transient, error.what());
 }
 
-Result<PublishId> PahoSession::publish(const Publication& publication) {
+Result<PublishId> PahoSession::publish(Publication publication) {
     const auto connection = up();
     if (!connection) return fail(connection.error());
     Window& window = (*connection)->window;
     if (!window.reserve()) return fail(ErrorKind::transient, "the broker does not keep up");
     const PublishId id = publication.quiet ? k_quiet : next_id_++;
     try {
-        (*connection)->client->publish(to_paho(publication), reinterpret_cast<void*>(id), window);
+        (*connection)->client->publish(to_paho(std::move(publication)), reinterpret_cast<void*>(id), window);
         return id;
     } catch (const std::exception& error) {
         window.release_one();

@@ -99,7 +99,7 @@ class Session {
     /// Why the last attempt failed or the connection was lost; empty while connected.
     [[nodiscard]] virtual std::string last_error() const = 0;
     /// @return transient when there is no connection or k_window publications wait for the broker.
-    virtual Result<PublishId> publish(const Publication& publication) = 0;
+    virtual Result<PublishId> publish(Publication publication) = 0;
     [[nodiscard]] virtual Drained drain() = 0;
     /// For this connection only; what SessionOptions names is subscribed again at each connect.
     virtual Result<void> subscribe(const Subscription& wanted) = 0;

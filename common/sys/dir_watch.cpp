@@ -19,7 +19,7 @@ Result<DirWatch> DirWatch::open(const std::string& folder) {
 
 bool DirWatch::drain() {
     bool gone = false;
-    alignas(inotify_event) std::array<char, 16 * 1024> buffer{};
+    alignas(inotify_event) std::array<char, 4 * 1024> buffer{};
     for (;;) {
         const auto got = ::read(fd_.get(), buffer.data(), buffer.size());
         if (got <= 0) return gone;

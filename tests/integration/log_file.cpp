@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <deque>
 #include <filesystem>
 #include <random>
 #include <thread>
@@ -279,4 +280,37 @@ TEST_CASE("feed: what is gone while the broker is away is counted once, however 
     feed.acknowledged(id);
     CHECK(feed.dropped() == gone);
     CHECK(feed.idle());
+}
+
+TEST_CASE("feed: in a flood one acknowledgement in four is told, and covers those before it; the last one always is") {
+    const test::TempFolder folder;
+    const auto log = *LogFile::open(folder.path() + "/agent.log", 0, 1);
+    OutputFeed feed(log);
+    std::deque<std::pair<std::uint64_t, bool>> sent;  // id, quiet
+    std::uint64_t id = 0, bytes = 0;
+    const auto publish = [&](const OutputBatch& batch) -> Result<std::uint64_t> {
+        sent.emplace_back(++id, batch.quiet);
+        CHECK(batch.offset == bytes);
+        bytes += batch.bytes;
+        return batch.quiet ? 0 : id;
+    };
+    const auto text = some_lines(3'000'000, 12);
+    REQUIRE(text.size() > 20 * k_flood_batch);
+    REQUIRE(log->append(text));
+    const SteadyTime now{1h};
+    feed.run(now, false, publish);
+    CHECK(sent.size() == k_batches_in_flight);
+    std::size_t told = 0;
+    while (!sent.empty()) {
+        const auto [acknowledged, quiet] = sent.front();
+        sent.pop_front();
+        if (quiet) continue;
+        ++told;
+        feed.acknowledged(acknowledged);
+        feed.run(now, false, publish);
+        CHECK(sent.size() <= k_batches_in_flight);
+    }
+    CHECK(bytes == text.size());
+    CHECK(feed.idle());
+    CHECK(told <= id / k_told_together + 1);
 }

@@ -21,8 +21,8 @@ constexpr std::size_t k_limit = 256 * 1024 * 1024;
 }  // namespace
 
 PrivateAgent::PrivateAgent(const std::string& program, const std::string& broker_url, const AgentRules& rules,
-                           const std::string& crash_at)
-    : program_(program), broker_url_(broker_url) {
+                           const std::string& crash_at, int out)
+    : program_(program), broker_url_(broker_url), out_(out) {
     for (const auto* sub : {"/conf", "/state", "/run"}) std::filesystem::create_directories(folder_.path() + sub);
     deliver(rules);
     start(crash_at);
@@ -51,7 +51,7 @@ void PrivateAgent::start(const std::string& crash_at) {
     if (!crash_at.empty()) environment.push_back("SUTFLEET_CRASH_AT=" + crash_at);
     const auto child = sys::spawn({{program_, "--conf-dir", folder_.path() + "/conf", "--state-dir", folder_.path() + "/state",
                                     "--run-dir", folder_.path() + "/run", "--secrets-dir", folder_.path() + "/secrets"},
-                                   environment, {}, -1, out.get(), err.get()});
+                                   environment, {}, -1, out_ < 0 ? out.get() : out_, err.get()});
     if (!child) throw std::runtime_error(child.error().message);
     pid_ = child->pid;
     code_.reset();

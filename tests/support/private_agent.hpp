@@ -13,8 +13,9 @@ namespace sutfleet::test {
 
 class PrivateAgent {
   public:
-    /// Throws when it cannot be started. `program`: the path of agent-entry.
-    PrivateAgent(const std::string& program, const std::string& broker_url, const AgentRules& rules = {}, const std::string& crash_at = {});
+    /// Throws when it cannot be started. `program`: the path of agent-entry. `out`: its stdout; -1: a file, for out().
+    PrivateAgent(const std::string& program, const std::string& broker_url, const AgentRules& rules = {}, const std::string& crash_at = {},
+                 int out = -1);
     /// TERM, and waits for its end.
     ~PrivateAgent();
     PrivateAgent(const PrivateAgent&) = delete;
@@ -42,6 +43,7 @@ class PrivateAgent {
   private:
     const std::string program_;
     const std::string broker_url_;
+    const int out_;
     int generation_ = 0;
     TempFolder folder_;
     pid_t pid_ = -1;

@@ -34,6 +34,7 @@ class PrivateBroker {
 
     [[nodiscard]] std::string url() const { return "mqtt://127.0.0.1:" + std::to_string(port_); }
     [[nodiscard]] int port() const { return port_; }
+    [[nodiscard]] pid_t pid() const { return pid_; }
     void kill();   ///< -9: what came since its last save is lost
     void lose();   ///< -9, and its store is gone
     void stop();   ///< by TERM: it saves its sessions
