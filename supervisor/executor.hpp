@@ -72,5 +72,6 @@ class Executor {
 };
 
 inline constexpr std::size_t k_workers = 8;
+inline constexpr std::size_t k_retry_workers = 4;  ///< of them, at most, for SUTs whose last action failed
 
 }  // namespace sutfleet
