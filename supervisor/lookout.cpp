@@ -24,10 +24,11 @@ std::uint64_t Lookout::look_at_all() {
     return last_;
 }
 
-std::uint64_t Lookout::look_at(const SutName& sut, const std::string& id) {
+std::uint64_t Lookout::look_at(const SutName& sut, const std::string& id, bool retry) {
     const std::scoped_lock lock(mutex_);
-    const auto [at, fresh] = wanted_.insert_or_assign(sut, Request{++last_, id});
-    if (fresh) order_.push_back(sut);
+    const auto [at, fresh] = wanted_.try_emplace(sut);
+    if (fresh) (retry ? retries_ : fresh_).push_back(sut);
+    at->second = {++last_, id, fresh ? retry : at->second.retry};
     added_.notify_one();
     return last_;
 }
@@ -42,29 +43,29 @@ std::vector<std::pair<std::string, std::string>> Lookout::take_supervisors() {
     return std::exchange(supervisors_, {});
 }
 
-std::optional<std::pair<std::optional<SutName>, Lookout::Request>> Lookout::next() {
+std::optional<Lookout::Task> Lookout::next() {
     if (all_ && !all_runs_) {
         all_runs_ = true;
-        return std::pair{std::optional<SutName>(), Request{*std::exchange(all_, std::nullopt), {}}};
+        return Task{std::nullopt, Request{*std::exchange(all_, std::nullopt), {}}};
     }
-    const auto at = std::ranges::find_if(order_, [&](const SutName& sut) { return !running_.contains(sut); });
-    if (at == order_.end()) return std::nullopt;
-    const auto sut = *at;
-    order_.erase(at);
-    running_.insert(sut);
-    return std::pair{std::optional(sut), std::move(wanted_.extract(sut).mapped())};
+    if (auto task = next_of(fresh_)) return task;
+    if (std::ranges::count_if(running_, [](const auto& one) { return one.second; }) >= k_retry_lookers) return std::nullopt;
+    return next_of(retries_);
+}
+
+std::optional<Lookout::Task> Lookout::next_of(std::deque<SutName>& order) {
+    const auto at = std::ranges::find_if(order, [&](const SutName& sut) { return !running_.contains(sut); });
+    if (at == order.end()) return std::nullopt;
+    Task task{*at, std::move(wanted_.extract(*at).mapped())};
+    order.erase(at);
+    running_.emplace(*task.first, task.second.retry);
+    return task;
 }
 
 void Lookout::work(const std::stop_token& stop) {
     std::unique_lock lock(mutex_);
-    while (!stop.stop_requested()) {
-        const auto task = next();
-        if (!task) {
-            added_.wait(lock, stop, [this] {
-                return (all_ && !all_runs_) || std::ranges::any_of(order_, [&](const SutName& sut) { return !running_.contains(sut); });
-            });
-            continue;
-        }
+    std::optional<Task> task;
+    while (added_.wait(lock, stop, [&] { return (task = next()).has_value(); })) {
         lock.unlock();
         auto look = perform(task->first, task->second);
         lock.lock();

@@ -35,7 +35,8 @@ class Lookout {
     /// @return the number of the request
     std::uint64_t look_at_all();
     /// @param id of the container, empty when it is not known
-    std::uint64_t look_at(const SutName& sut, const std::string& id);
+    /// @param retry the last look at it failed: these leave room for others
+    std::uint64_t look_at(const SutName& sut, const std::string& id, bool retry = false);
     [[nodiscard]] std::vector<Look> take();
     /// The containers that supervise this stack already: found once, at the first look at the whole fleet.
     [[nodiscard]] std::vector<std::pair<std::string, std::string>> take_supervisors();
@@ -44,10 +45,13 @@ class Lookout {
     struct Request {
         std::uint64_t number;
         std::string id;
+        bool retry = false;
     };
+    using Task = std::pair<std::optional<SutName>, Request>;
     void work(const std::stop_token& stop);
     /// With the lock. @return what can be begun now
-    std::optional<std::pair<std::optional<SutName>, Request>> next();
+    std::optional<Task> next();
+    std::optional<Task> next_of(std::deque<SutName>& order);
     Look perform(const std::optional<SutName>& sut, const Request& request);
     Result<std::vector<FoundContainer>> look_closely(const SutName& sut, const std::string& id);
     /// Before anything is done: no helper is ours yet.
@@ -63,13 +67,14 @@ class Lookout {
     bool all_runs_ = false;
     bool looked_around_ = false;
     std::map<SutName, Request> wanted_;
-    std::deque<SutName> order_;  ///< each of wanted_ once
-    std::set<SutName> running_;
+    std::deque<SutName> fresh_, retries_;  ///< each of wanted_ once
+    std::map<SutName, bool> running_;      ///< whether it is a retry
     std::vector<Look> looks_;
     std::vector<std::pair<std::string, std::string>> supervisors_;
     std::vector<std::jthread> threads_;
 };
 
 inline constexpr std::size_t k_lookers = 4;
+inline constexpr std::ptrdiff_t k_retry_lookers = 2;  ///< of them, at most
 
 }  // namespace sutfleet

@@ -60,7 +60,8 @@ void Supervisor::take_engine_changes() {
 
 void Supervisor::look_at(const SutName& sut, const std::string& id) {
     const auto* known = fleet_.found(sut);
-    lookout_->look_at(sut, id.empty() && known != nullptr ? known->id : id);
+    const auto looks = looks_.find(sut);
+    lookout_->look_at(sut, id.empty() && known != nullptr ? known->id : id, looks != looks_.end() && looks->second.failures > 0);
 }
 
 void Supervisor::settle_by_look(const SutName& sut) {
