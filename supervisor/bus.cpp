@@ -85,6 +85,7 @@ void Supervisor::hear_jobs(const SutName& sut, const std::string& payload) {
     auto& history = fleet_.know(sut);
     history.job_runs = running;
     history.jobs_queued = queued;
+    count([&](Metrics& metrics) { metrics.queues[sut.str()] = queued; });
 }
 
 void Supervisor::release(const SutName& sut) {
@@ -133,6 +134,7 @@ void Supervisor::clear_retired(SteadyTime now) {
             sys::log(sys::Level::debug, gone.error().message);
         if (!fleet_.strays().contains(sut)) continue;  // it came back
         fleet_.forget(sut);
+        count([&](Metrics& metrics) { metrics.queues.erase(sut.str()); });
         looks_.erase(sut);
         last_actions_.erase(sut);
         evidence_.erase(sut);

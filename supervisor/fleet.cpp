@@ -23,6 +23,8 @@ void combine(Fleet::Totals& into, const Fleet::Totals& other, Apply apply) {
     apply(into.quarantined, other.quarantined);
     apply(into.engine_healthy, other.engine_healthy);
     apply(into.ok, other.ok);
+    apply(into.jobs_running, other.jobs_running);
+    apply(into.jobs_queued, other.jobs_queued);
     for (std::size_t i = 0; i < into.by_status.size(); ++i) apply(into.by_status[i], other.by_status[i]);
     for (std::size_t i = 0; i < into.by_health.size(); ++i) apply(into.by_health[i], other.by_health[i]);
 }
@@ -149,6 +151,8 @@ Fleet::Totals Fleet::count(const Entry& entry) {
     one.broken = entry.wanted && entry.wanted->kind == Wanted::Kind::broken ? 1 : 0;
     one.quarantined = entry.history.quarantined ? 1 : 0;
     one.ok = entry.history.agent_says == "ok" ? 1 : 0;
+    one.jobs_running = entry.history.job_runs ? 1 : 0;
+    one.jobs_queued = entry.history.jobs_queued;
     if (!entry.found) return one;
     one.engine_healthy = entry.found->health == EngineHealth::healthy ? 1 : 0;
     ++one.by_status[static_cast<std::size_t>(entry.found->status)];

@@ -41,6 +41,7 @@ class Fleet {
     struct Totals {
         std::size_t agents = 0;  ///< wanted or there
         std::size_t found = 0, stay = 0, parked = 0, broken = 0, quarantined = 0, engine_healthy = 0, ok = 0;
+        std::size_t jobs_running = 0, jobs_queued = 0;
         std::array<std::size_t, k_statuses> by_status{};  ///< in the order of ContainerStatus
         std::array<std::size_t, k_healths> by_health{};
         bool operator==(const Totals&) const = default;

@@ -54,7 +54,33 @@ Result<std::unique_ptr<Supervisor>> Supervisor::open(const Settings& settings) {
     if (!events) return fail(events.error());
     supervisor->events_ = *std::move(events);
     supervisor->connect();
+    supervisor->serve_metrics();
     return supervisor;
+}
+
+/// The fleet is kept whether or not somebody can watch it.
+void Supervisor::serve_metrics() {
+    if (settings_.metrics == "off") return;
+    auto server = MetricsServer::open(settings_.metrics, [this] {
+        const std::scoped_lock lock(metrics_mutex_);
+        return to_prometheus(metrics_);
+    });
+    if (server)
+        metrics_server_ = *std::move(server);
+    else
+        sys::log(Level::error, server.error().message);
+}
+
+void Supervisor::measure(SteadyTime began) {
+    const std::scoped_lock lock(metrics_mutex_);
+    metrics_.fleet = fleet_.totals();
+    metrics_.waiting = fleet_.waiting();
+    metrics_.under_way = under_way_.size();
+    metrics_.broker = link_up_since_.has_value();
+    metrics_.broker_connects = epoch_;
+    metrics_.engine = found_known_;
+    ++metrics_.passes;
+    metrics_.pass_seconds += std::chrono::duration<double>(sys::steady_now() - began).count();
 }
 
 Supervisor::Supervisor(const Settings& settings, sys::Wake wake, sys::Signals signals, sys::LockFile lock,
@@ -108,6 +134,7 @@ int Supervisor::run() {
         if (!look_runs_) keep_sooner(until, next_look_);
         if (!looks_again_.empty()) keep_sooner(until, looks_again_.begin()->first);
         board_.flush(*session_, now);
+        measure(now);
         wait(until);
     }
     board_.refresh(topics_.fleet_supervisor(), std::string(k_offline));
@@ -212,6 +239,7 @@ void Supervisor::begin(const Action& action, SteadyTime now) {
     task.hung = history.probe == History::Probe::failed;
     if (action.verb == Verb::restart || (action.verb == Verb::start && !history.ended_with_engine)) {
         history.restarts.push_back(now);
+        count([](Metrics& metrics) { ++metrics.restarts; });
         std::erase_if(history.restarts, [&](SteadyTime at) { return now - at > k_restart_window; });
         if (history.restarts.size() > k_quarantine_after) history.quarantined = true;
     }
@@ -246,6 +274,10 @@ void Supervisor::settle(const Outcome& outcome, SteadyTime now) {
         history.probe = History::Probe::none;
         history.last_beat.reset();
     }
+    count([&](Metrics& metrics) {
+        auto& kind = metrics.actions[std::string(to_string(outcome.action.verb))];
+        ++(outcome.result ? kind.done : kind.failed);
+    });
     history.failures = outcome.result ? 0 : history.failures + 1;
     history.not_before =
         outcome.result ? SteadyTime{}

@@ -17,6 +17,8 @@
 #include "executor.hpp"
 #include "fleet.hpp"
 #include "lookout.hpp"
+#include "metrics.hpp"
+#include "metrics_server.hpp"
 #include "mqtt/board.hpp"
 #include "mqtt/session.hpp"
 #include "reconcile.hpp"
@@ -43,6 +45,13 @@ class Supervisor {
     Supervisor(const Settings& settings, sys::Wake wake, sys::Signals signals, sys::LockFile lock,
                std::unique_ptr<Engine> engine);
     void connect();
+    void serve_metrics();
+    void measure(SteadyTime began);
+    template <typename Change>
+    void count(Change change) {
+        const std::scoped_lock lock(metrics_mutex_);
+        change(metrics_);
+    }
 
     // supervisor.cpp
     void wait(std::optional<SteadyTime> until);
@@ -128,9 +137,13 @@ class Supervisor {
     SteadyTime fleet_report_at_{};
     bool stopping_ = false;
 
+    std::mutex metrics_mutex_;
+    Metrics metrics_;
+
     SessionEnder sessions_;
     std::unique_ptr<Executor> executor_;  ///< these last: their threads use the engine and the wake
     std::unique_ptr<Lookout> lookout_;
+    std::unique_ptr<MetricsServer> metrics_server_;
 };
 
 inline constexpr std::chrono::seconds k_look_again{30};  ///< at the whole fleet, for an event that was lost

@@ -57,6 +57,12 @@ std::chrono::nanoseconds PrivateSupervisor::cpu() const {
     return std::chrono::nanoseconds(total);
 }
 
+std::chrono::nanoseconds PrivateSupervisor::main_cpu() const {
+    long long one = 0;
+    std::ifstream("/proc/" + std::to_string(pid_) + "/schedstat") >> one;
+    return std::chrono::nanoseconds(one);
+}
+
 std::size_t PrivateSupervisor::resident_kib() const {
     std::ifstream status("/proc/" + std::to_string(pid_) + "/status");
     for (std::string word; status >> word;)

@@ -25,12 +25,13 @@ class PrivateSupervisor {
     void signal(int number) const;
     [[nodiscard]] bool runs() const;
     [[nodiscard]] std::string log() const;  ///< of all its lives
-    [[nodiscard]] std::chrono::nanoseconds cpu() const;
+    [[nodiscard]] std::chrono::nanoseconds cpu() const;       ///< of all its threads
+    [[nodiscard]] std::chrono::nanoseconds main_cpu() const;  ///< of its main one
     [[nodiscard]] std::size_t resident_kib() const;
     [[nodiscard]] std::string metrics_socket() const { return folder_.path() + "/state/metrics.sock"; }
 
     FakeEngine engine{"lab"};
-    PrivateBroker broker;
+    PrivateBroker broker{"max_inflight_messages 1000\n"};  // as the real one
 
   private:
     void stop();
