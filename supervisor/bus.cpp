@@ -157,7 +157,10 @@ void Supervisor::hear_fleet(std::string_view rest, const mqtt::Message& message,
 }
 
 Result<std::string> Supervisor::obey(std::string_view verb, const std::string& argument, SteadyTime now) {
-    if (verb == "plan") return to_text(reconcile(fleet_.observation(), now));
+    if (verb == "plan") {
+        const auto plan = reconcile(fleet_.observation(), now);
+        return to_text(plan) + interval_line(plan, fleet_.totals().agents, lookout_->cpus());
+    }
     if (verb == "apply") {
         fleet_.release_removals();
         return "held removals are released";

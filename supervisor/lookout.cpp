@@ -110,6 +110,7 @@ Result<void> Lookout::look_around() {
     if (!helpers) return fail(helpers.error());
     for (const auto& [id, name] : *helpers)
         if (auto removed = engine_.remove(id); !removed) sys::log(sys::Level::warn, removed.error().message);
+    if (const auto info = engine_.ping()) cpus_ = info->cpus;
     const std::scoped_lock lock(mutex_);
     looked_around_ = true;
     supervisors_ = *std::move(others);

@@ -3,6 +3,7 @@
 // container, delays nothing else. It looks at one SUT by one thread at a time. A look carries the number of its request:
 // what it saw was so at that moment or later.
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -41,6 +42,9 @@ class Lookout {
     /// The containers that supervise this stack already: found once, at the first look at the whole fleet.
     [[nodiscard]] std::vector<std::pair<std::string, std::string>> take_supervisors();
 
+    /// Of the engine's machine; 0 until it was asked.
+    [[nodiscard]] int cpus() const { return cpus_; }
+
   private:
     struct Request {
         std::uint64_t number;
@@ -60,6 +64,7 @@ class Lookout {
     const Settings& settings_;
     Engine& engine_;
     const sys::Wake& owner_;
+    std::atomic<int> cpus_{0};
     std::mutex mutex_;  ///< guards all below
     std::condition_variable_any added_;
     std::uint64_t last_ = 0;

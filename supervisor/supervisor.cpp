@@ -327,7 +327,9 @@ Result<std::string> Supervisor::plan(const Settings& settings) {
         observation.wanted.insert_or_assign(sut, one);
     }
     observation.fleet_before = observation.found.size();
-    auto text = to_text(reconcile(observation, sys::steady_now()));
+    const auto plan = reconcile(observation, sys::steady_now());
+    auto text = to_text(plan);
+    if (const auto info = (*engine)->ping()) text += interval_line(plan, observation.wanted.size(), info->cpus);
     for (const auto& [sut, file] : confs.files())
         if (!file.error.empty()) text += "error " + sut.str() + ": " + file.error + "\n";
     for (const auto& [name, why] : confs.complaints()) text += "error " + name + ": " + why + "\n";

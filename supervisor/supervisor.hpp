@@ -64,8 +64,8 @@ class Supervisor {
     void observe_engine(SteadyTime now);
     void take_engine_changes();
     void look_at(const SutName& sut, const std::string& id = {});
-    void note(const Look& look, SteadyTime now);
-    void note_all(const Look& look, SteadyTime now);
+    void note(Look look, SteadyTime now);
+    void note_all(Look look, SteadyTime now);
     void note_one(const SutName& sut, std::uint64_t number, std::optional<FoundContainer> found, SteadyTime now,
                   bool engine_was_away);
     void note_summary(const SutName& sut, std::uint64_t number, FoundContainer found, SteadyTime now, bool engine_was_away);

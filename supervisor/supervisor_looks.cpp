@@ -33,7 +33,7 @@ void Supervisor::observe_engine(SteadyTime now) {
         sys::log(sys::Level::error, "container " + name + " supervises the stack '" + settings_.stack + "' already");
         stopping_ = true;
     }
-    for (auto& look : lookout_->take()) note(look, now);
+    for (auto& look : lookout_->take()) note(std::move(look), now);
     while (!looks_again_.empty() && looks_again_.begin()->first <= now) {
         const auto sut = looks_again_.begin()->second;
         looks_again_.erase(looks_again_.begin());
@@ -69,14 +69,14 @@ void Supervisor::settle_by_look(const SutName& sut) {
     looks_[sut].settles_at = lookout_->look_at(sut, known != nullptr ? known->id : std::string());
 }
 
-void Supervisor::note(const Look& look, SteadyTime now) {
-    if (!look.sut) return note_all(look, now);
+void Supervisor::note(Look look, SteadyTime now) {
+    if (!look.sut) return note_all(std::move(look), now);
     if (!look.found) return note_failed_look(*look.sut, look.found.error(), now);
     looks_[*look.sut].failures = 0;
     note_one(*look.sut, look.number, look.found->empty() ? std::nullopt : std::optional(look.found->front()), now, false);
 }
 
-void Supervisor::note_all(const Look& look, SteadyTime now) {
+void Supervisor::note_all(Look look, SteadyTime now) {
     look_runs_ = false;
     if (!look.found) {
         found_known_ = false;
@@ -90,19 +90,20 @@ void Supervisor::note_all(const Look& look, SteadyTime now) {
     engine_trouble_.clear();
     found_known_ = true;
     std::map<SutName, FoundContainer> fresh;
-    for (const auto& one : *look.found) {
+    for (auto& one : *look.found) {
         const auto sut = SutName::parse(one.sut);
         if (!sut) continue;
         const auto* known = fleet_.found(*sut);
         const bool is_known = known != nullptr && known->id == one.id;
-        if (is_known || !fresh.contains(*sut)) fresh.insert_or_assign(*sut, one);
+        if (is_known || !fresh.contains(*sut)) fresh.insert_or_assign(*sut, std::move(one));
     }
-    const auto before = fleet_.all_found();
-    for (const auto& sut : before)
-        if (!fresh.contains(sut)) note_one(sut, look.number, std::nullopt, now, was_away);
+    std::vector<SutName> gone;
+    for (const auto& sut : fleet_.all_found())
+        if (!fresh.contains(sut)) gone.push_back(sut);
+    for (const auto& [sut, looks] : looks_)
+        if (looks.settles_at && !fresh.contains(sut) && fleet_.found(sut) == nullptr) gone.push_back(sut);
+    for (const auto& sut : gone) note_one(sut, look.number, std::nullopt, now, was_away);
     for (auto& [sut, one] : fresh) note_summary(sut, look.number, std::move(one), now, was_away);
-    for (const auto& [sut, retry] : looks_)
-        if (retry.settles_at && !fresh.contains(sut) && !before.contains(sut)) note_one(sut, look.number, std::nullopt, now, was_away);
 }
 
 /// Older than one that was taken, or of a time when an action of ours was under way.
@@ -131,7 +132,11 @@ void Supervisor::note_summary(const SutName& sut, std::uint64_t number, FoundCon
                               bool engine_was_away) {
     if (is_stale(sut, number)) return;
     const auto* known = fleet_.found(sut);
-    if (known != nullptr && says_the_same(found, *known)) return note_one(sut, number, *known, now, engine_was_away);
+    if (known != nullptr && says_the_same(found, *known)) {
+        if (fleet_.history(sut).busy || engine_was_away) return note_one(sut, number, *known, now, engine_was_away);
+        looks_[sut].newest = number;
+        return;
+    }
     const auto id = found.id;
     note_one(sut, number, std::move(found), now, engine_was_away);
     look_at(sut, id);

@@ -1,6 +1,12 @@
 // The supervisor's program with an engine that answers as a real one seldom does.
 #include <doctest/doctest.h>
 
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstring>
+
 #include "private_supervisor.hpp"
 
 using namespace sutfleet;
@@ -33,6 +39,27 @@ struct Lab : test::PrivateSupervisor {
         return false;
     }
 };
+
+sys::UniqueFd connect_to(const std::string& path) {
+    sys::UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
+    const timeval limit{20, 0};
+    ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return {};
+    return fd;
+}
+
+std::string scrape(const std::string& path) {
+    const auto fd = connect_to(path);
+    constexpr std::string_view k_request = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
+    if (!fd || ::send(fd.get(), k_request.data(), k_request.size(), MSG_NOSIGNAL) < 0) return {};
+    std::string out;
+    char part[4096];
+    for (ssize_t got = 0; (got = ::recv(fd.get(), part, sizeof part, 0)) > 0;) out.append(part, static_cast<std::size_t>(got));
+    return out;
+}
 
 }  // namespace
 
@@ -109,4 +136,22 @@ TEST_CASE("supervisor: what ended while no event could be heard is found once th
     CHECK(lab.engine.asked("list") > lists);
     CHECK(lab.quiet());
     CHECK(lab.engine.asked("inspect", "sut4") == looks);  // the list says the same of it as before
+}
+
+TEST_CASE("supervisor: its metrics follow the fleet, and a client that says nothing holds up no other for long") {
+    Lab lab(5);
+    lab.engine.fail("sut1", Fault::refused);
+    lab.start();
+    REQUIRE(lab.all_run(4));
+    const auto says = [&](const std::string& line) { return eventually([&] { return has(scrape(lab.metrics_socket()), "\n" + line + "\n"); }); };
+    CHECK(says("sutfleet_agents{state=\"running\"} 4"));
+    CHECK(says("sutfleet_suts 5"));
+    CHECK(says("sutfleet_broker_connected 1"));
+    CHECK(says("sutfleet_engine_up 1"));
+    CHECK_FALSE(has(scrape(lab.metrics_socket()), "action_failures_total{action=\"create\"} 0"));
+    const auto silent = connect_to(lab.metrics_socket());
+    REQUIRE(silent);
+    CHECK(has(scrape(lab.metrics_socket()), "200 OK"));
+    lab.engine.end("sut2", 1);
+    CHECK(says("sutfleet_agent_restarts_total 1"));
 }

@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 #include <rapidcheck.h>
 
+#include "container_spec.hpp"
 #include "failure.hpp"
 
 using namespace sutfleet;
@@ -219,4 +220,16 @@ TEST_CASE("an engine's refusal is said plainly, in its own words too") {
     CHECK(says("driver failed: Bind for 0.0.0.0:80 failed: port is already allocated").starts_with("port taken: "));
     CHECK(says("image missing: x is not on this engine") == "image missing: x is not on this engine");
     CHECK(says("some other thing") == "some other thing");
+}
+
+TEST_CASE("health probes: their interval follows the fleet's size, and a plan that makes containers says so") {
+    CHECK(auto_interval(1, 4) == 10s);
+    CHECK(auto_interval(200, 4) == 150s);
+    CHECK(auto_interval(200, 0) == 600s);
+    Plan plan;
+    CHECK(interval_line(plan, 200, 4).empty());
+    plan.actions.push_back({Verb::restart, sut("aa"), "asked for"});
+    CHECK(interval_line(plan, 200, 4).empty());
+    plan.actions.push_back({Verb::create, sut("bb"), "no container"});
+    CHECK(interval_line(plan, 200, 4) == "new containers with interval: auto are probed every 150 s: 200 agents on 4 cores\n");
 }
