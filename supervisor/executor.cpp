@@ -36,7 +36,7 @@ bool is_left_over(const std::string& error) {
 }  // namespace
 
 Executor::Executor(const Settings& settings, Engine& engine, const sys::Wake& owner)
-    : settings_(settings), engine_(engine), owner_(owner) {
+    : settings_(settings), engine_(engine), owner_(owner), courier_(engine, helper_labels(settings)) {
     for (std::size_t i = 0; i < k_workers; ++i)
         workers_.emplace_back([this](const std::stop_token& stop) { work(stop); });
 }
@@ -79,7 +79,11 @@ Outcome Executor::perform(const Task& task) {
             outcome.result = remove(task, true);
             if (outcome.result) outcome.result = create(task, outcome);
             break;
-        case Verb::deliver: outcome.result = deliver(task, outcome, false); break;
+        case Verb::deliver: {
+            const auto who = owner(*task.file.conf);
+            outcome.result = who ? deliver(task, outcome, *who, false) : Result<void>(fail(who.error()));
+            break;
+        }
         case Verb::park: outcome.result = remove(task, false); break;
         case Verb::retire: outcome.result = remove(task, true); break;
         case Verb::probe: {
@@ -129,18 +133,16 @@ Result<void> Executor::ensure_programs() {
     return sys::write_file_atomic(done, "delivered\n", 0600, sys::Durability::durable);
 }
 
-Result<void> Executor::deliver(const Task& task, Outcome& outcome, bool with_state) {
+Result<void> Executor::deliver(const Task& task, Outcome& outcome, const Owner& who, bool with_state) {
     const auto& sut = task.action.sut;
     const auto& conf = *task.file.conf;
-    const auto who = owner(conf);
-    if (!who) return fail(who.error());
     std::vector<Engine::Delivery> deliveries{
         {conf_volume(settings_, sut),
-         conf_entries(settings_, sut, task.file, build_, task.credential, generation(), *who)}};
+         conf_entries(settings_, sut, task.file, build_, task.credential, generation(), who)}};
     if (with_state)
         deliveries.push_back({state_volume(settings_, sut),
-                              {{VolumeEntry::Kind::folder, ".", {}, 0755, who->uid, who->gid}}});
-    auto done = engine_.deliver(image_of(settings_, conf), helper_labels(settings_), deliveries);
+                              {{VolumeEntry::Kind::folder, ".", {}, 0755, who.uid, who.gid}}});
+    auto done = courier_.deliver(image_of(settings_, conf), std::move(deliveries));
     if (done) outcome.delivered_hash = task.delivery_hash;
     return done;
 }
@@ -151,9 +153,9 @@ Result<void> Executor::create(const Task& task, Outcome& outcome) {
     if (auto there = ensure_programs(); !there) return there;
     for (const auto& volume : {conf_volume(settings_, sut), state_volume(settings_, sut)})
         if (auto made = engine_.create_volume(volume, stack_labels(settings_)); !made) return made;
-    if (auto delivered = deliver(task, outcome, true); !delivered) return delivered;
     const auto who = owner(conf);
     if (!who) return fail(who.error());
+    if (auto delivered = deliver(task, outcome, *who, true); !delivered) return delivered;
     const auto wanted = container_of(settings_, sut, conf, build_, *who, task.agents, engine_cpus());
     const auto id = engine_.create(wanted);
     if (!id && id.error().kind == ErrorKind::conflict)

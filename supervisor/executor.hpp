@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "container_spec.hpp"
+#include "courier.hpp"
 #include "engine.hpp"
 #include "reconcile.hpp"
 #include "sys/wake.hpp"
@@ -48,7 +49,7 @@ class Executor {
     void work(const std::stop_token& stop);
     Outcome perform(const Task& task);
     Result<void> create(const Task& task, Outcome& outcome);
-    Result<void> deliver(const Task& task, Outcome& outcome, bool with_state);
+    Result<void> deliver(const Task& task, Outcome& outcome, const Owner& who, bool with_state);
     Result<void> start(const Task& task, Outcome& outcome);
     Result<void> restart(const Task& task, Outcome& outcome);
     Result<void> remove(const Task& task, bool with_conf);
@@ -60,6 +61,7 @@ class Executor {
     const Settings& settings_;
     Engine& engine_;
     const sys::Wake& owner_;
+    Courier courier_;
     std::string build_;
     std::atomic<int> cpus_{0};
     std::mutex programs_mutex_;  ///< one delivery of the programs at a time
