@@ -142,7 +142,8 @@ Result<void> Executor::deliver(const Task& task, Outcome& outcome, const Owner& 
     if (with_state)
         deliveries.push_back({state_volume(settings_, sut),
                               {{VolumeEntry::Kind::folder, ".", {}, 0755, who.uid, who.gid}}});
-    auto done = courier_.deliver(image_of(settings_, conf), std::move(deliveries));
+    const auto image = image_of(settings_, conf);
+    auto done = task.retry ? engine_.deliver(image, helper_labels(settings_), deliveries) : courier_.deliver(image, std::move(deliveries));
     if (done) outcome.delivered_hash = task.delivery_hash;
     return done;
 }

@@ -27,6 +27,7 @@ struct Task {
     std::string container;   ///< id of the found one, empty when there is none
     std::chrono::seconds stop_timeout{20};
     bool hung = false;       ///< restart by KILL: a stopped process takes no TERM
+    bool retry = false;      ///< its last action failed: it shares nothing with others now
     std::size_t agents = 1;
 };
 

@@ -229,7 +229,7 @@ void Supervisor::begin(const Action& action, SteadyTime now) {
     auto& history = fleet_.know(action.sut);
     history.busy = true;
     under_way_[action.sut] = history.failures > 0;
-    Task task{action, {}, registrar_.credential(action.sut), {}, {}, 20s, false, fleet_.totals().agents};
+    Task task{action, {}, registrar_.credential(action.sut), {}, {}, 20s, false, false, fleet_.totals().agents};
     if (const auto file = confs_.files().find(action.sut); file != confs_.files().end() && file->second.conf) {
         task.file = file->second;
         task.delivery_hash = delivery_hash(settings_, action.sut, file->second);
@@ -237,6 +237,7 @@ void Supervisor::begin(const Action& action, SteadyTime now) {
     }
     if (const auto* found = fleet_.found(action.sut)) task.container = found->id;
     task.hung = history.probe == History::Probe::failed;
+    task.retry = history.failures > 0;
     if (action.verb == Verb::restart || (action.verb == Verb::start && !history.ended_with_engine)) {
         history.restarts.push_back(now);
         count([](Metrics& metrics) { ++metrics.restarts; });
