@@ -162,6 +162,8 @@ Fleet::Totals Fleet::count(const Entry& entry) {
 
 void Fleet::recount(const SutName& sut, Entry& entry) {
     const auto fresh = count(entry);
+    if (entry.was_counted && fresh == entry.counted) return;
+    entry.was_counted = true;
     combine(totals_, entry.counted, [](std::size_t& total, std::size_t one) { total -= one; });
     combine(totals_, fresh, [](std::size_t& total, std::size_t one) { total += one; });
     entry.counted = fresh;
@@ -170,7 +172,7 @@ void Fleet::recount(const SutName& sut, Entry& entry) {
 }
 
 void Fleet::drop_need(const SutName& sut, Entry& entry) {
-    if (entry.need_since) {
+    if (entry.need && entry.need_since) {
         fresh_.erase({*entry.need_since, sut});
         retries_.erase({*entry.need_since, sut});
     }
@@ -178,6 +180,7 @@ void Fleet::drop_need(const SutName& sut, Entry& entry) {
 }
 
 void Fleet::set_wake(const SutName& sut, Entry& entry, std::optional<SteadyTime> at) {
+    if (entry.wake_at == at) return;
     if (entry.wake_at) timers_.erase({*entry.wake_at, sut});
     entry.wake_at = at;
     if (at) timers_.emplace(*at, sut);
@@ -187,16 +190,19 @@ void Fleet::decide(const SutName& sut, Entry& entry, SteadyTime now) {
     drop_need(sut, entry);
     auto decision = sutfleet::decide(sut, entry.wanted ? &*entry.wanted : nullptr, entry.found ? &*entry.found : nullptr,
                                      entry.history, link_up_since_, now);
-    entry.removal = decision.action && decision.action->verb == Verb::retire;
-    if (entry.removal && !brake_.empty()) {
+    const bool removal = decision.action && decision.action->verb == Verb::retire;
+    if (removal && !brake_.empty()) {
         decision.action.reset();
         decision.hold = brake_;
     }
     set_wake(sut, entry, decision.wake_at);
-    mark(removals_, sut, entry.removal);
-    mark(held_, sut, !decision.hold.empty());
-    if (entry.hold != decision.hold) changed_.insert(sut);
-    entry.hold = std::move(decision.hold);
+    if (entry.removal != removal) mark(removals_, sut, removal);
+    entry.removal = removal;
+    if (entry.hold != decision.hold) {
+        mark(held_, sut, !decision.hold.empty());
+        changed_.insert(sut);
+        entry.hold = std::move(decision.hold);
+    }
     entry.need = std::move(decision.action);
     if (entry.need) {
         if (!entry.need_since) entry.need_since = now;
@@ -220,7 +226,7 @@ void Fleet::look_at_brake(SteadyTime now) {
 void Fleet::decide(SteadyTime now) {
     for (auto due = timers_.begin(); due != timers_.end() && due->first <= now; ++due) touched_.insert(due->second);
     for (const auto& sut : touched_) recount(sut, at(sut));
-    look_at_brake(now);
+    look_at_brake(now);  // it may touch more
     for (const auto& sut : std::exchange(touched_, {})) decide(sut, at(sut), now);
 }
 

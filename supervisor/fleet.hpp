@@ -94,6 +94,7 @@ class Fleet {
         bool removal = false;                  ///< retire was decided, whether the brake held it or not
         std::string hold;
         std::optional<SteadyTime> wake_at;
+        bool was_counted = false;
         Totals counted;
     };
     using Queue = std::set<std::pair<SteadyTime, SutName>>;

@@ -93,9 +93,9 @@ void Supervisor::note_all(Look look, SteadyTime now) {
     for (auto& one : *look.found) {
         const auto sut = SutName::parse(one.sut);
         if (!sut) continue;
-        const auto* known = fleet_.found(*sut);
-        const bool is_known = known != nullptr && known->id == one.id;
-        if (is_known || !fresh.contains(*sut)) fresh.insert_or_assign(*sut, std::move(one));
+        const auto [at, is_first] = fresh.try_emplace(*sut, one);
+        const auto* known = is_first ? nullptr : fleet_.found(*sut);
+        if (known != nullptr && known->id == one.id) at->second = one;  // of two, the one that we know
     }
     std::vector<SutName> gone;
     for (const auto& sut : fleet_.all_found())
