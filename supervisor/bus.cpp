@@ -18,11 +18,14 @@ std::string offline_state() {
            R"(","why":"the container does not run"})";
 }
 
-/// A person reads the beginning of a long list; a report has to stay one that is shown whole.
-void add_bounded(std::vector<std::string>& to, std::string line, std::size_t of) {
+/// The first lines and how many more there are: a person reads no more, and a report has to stay one that is shown whole.
+template <typename Lines, typename Say>
+std::vector<std::string> first_of(const Lines& lines, Say say) {
     constexpr std::size_t k_shown = 50;
-    if (to.size() < k_shown) to.push_back(std::move(line));
-    if (to.size() == k_shown && of > k_shown) to.push_back("and " + std::to_string(of - k_shown) + " more");
+    std::vector<std::string> out;
+    for (auto at = lines.begin(); at != lines.end() && out.size() < k_shown; ++at) out.push_back(say(*at));
+    if (lines.size() > k_shown) out.push_back("and " + std::to_string(lines.size() - k_shown) + " more");
+    return out;
 }
 
 }  // namespace
@@ -132,7 +135,10 @@ void Supervisor::clear_retired(SteadyTime now) {
         at = clearing_.erase(at);
         if (const auto gone = session_->unsubscribe(topics_.everything_of(sut)); !gone)
             sys::log(sys::Level::debug, gone.error().message);
-        if (!fleet_.strays().contains(sut)) continue;  // it came back
+        if (!fleet_.strays().contains(sut)) {  // it came back, and was not reported meanwhile
+            fleet_.touch(sut);
+            continue;
+        }
         fleet_.forget(sut);
         count([&](Metrics& metrics) { metrics.queues.erase(sut.str()); });
         looks_.erase(sut);
@@ -198,8 +204,8 @@ void Supervisor::report_fleet() {
     report.parked = totals.parked;
     report.quarantined = totals.quarantined;
     report.engine = engine_trouble_.empty() ? "ok" : engine_trouble_;
-    for (const auto& [name, why] : confs_.complaints()) add_bounded(report.complaints, name + ": " + why, confs_.complaints().size());
-    for (const auto& sut : fleet_.held()) add_bounded(report.held, sut.str() + ": " + fleet_.hold(sut), fleet_.held().size());
+    report.complaints = first_of(confs_.complaints(), [](const auto& one) { return one.first + ": " + one.second; });
+    report.held = first_of(fleet_.held(), [this](const SutName& sut) { return sut.str() + ": " + fleet_.hold(sut); });
     board_.set(topics_.fleet_state(), encode(report));
 }
 
