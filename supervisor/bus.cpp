@@ -18,6 +18,16 @@ std::string offline_state() {
            R"(","why":"the container does not run"})";
 }
 
+/// The first lines and how many more there are: a person reads no more, and a report has to stay one that is shown whole.
+template <typename Lines, typename Say>
+std::vector<std::string> first_of(const Lines& lines, Say say) {
+    constexpr std::size_t k_shown = 50;
+    std::vector<std::string> out;
+    for (auto at = lines.begin(); at != lines.end() && out.size() < k_shown; ++at) out.push_back(say(*at));
+    if (lines.size() > k_shown) out.push_back("and " + std::to_string(lines.size() - k_shown) + " more");
+    return out;
+}
+
 }  // namespace
 
 void Supervisor::publish(std::string topic, std::string payload, bool retain) {
@@ -39,6 +49,7 @@ void Supervisor::hear(SteadyTime now) {
         link_up_since_ = now;
         sys::log(sys::Level::info, "connected to the broker");
     }
+    fleet_.link(link_up_since_);
     for (const auto& message : drained.messages) hear(message, now);
     clear_retired(now);
 }
@@ -54,23 +65,36 @@ void Supervisor::hear_agent(const SutName& sut, std::string_view level, const mq
         return;
     }
     if (message.payload.empty()) return;
-    auto& history = history_[sut];
-    heard_.insert(sut);
     if (level == k_agent) {
-        history.agent_says = message.payload;
-        if (message.payload != k_offline) history.last_beat = now;
+        fleet_.beat(sut, message.payload, now);
         if (message.payload == k_offline) {
-            engine_changed_ = true;
+            look_at(sut);
             correct_the_dead(sut);
         }
     } else if (level == k_jobs) {
-        history.job_runs = job_runs(message.payload);
+        hear_jobs(sut, message.payload);
     } else if (level == k_submit && message.retain) {
         publish(message.topic, "", true);  // a retained submit would be offered again to every new subscriber
     } else if (level == "cmd/resume") {
-        history.quarantined = false;
-        history.restarts.clear();
+        release(sut);
     }
+}
+
+void Supervisor::hear_jobs(const SutName& sut, const std::string& payload) {
+    const auto running = job_runs(payload);
+    const auto queued = jobs_queued(payload);
+    const auto& known = fleet_.history(sut);
+    if (known.job_runs == running && known.jobs_queued == queued) return;
+    auto& history = fleet_.know(sut);
+    history.job_runs = running;
+    history.jobs_queued = queued;
+    count([&](Metrics& metrics) { metrics.queues[sut.str()] = queued; });
+}
+
+void Supervisor::release(const SutName& sut) {
+    auto& history = fleet_.know(sut);
+    history.quarantined = false;
+    history.restarts.clear();
 }
 
 /// An agent that is gone cannot say so itself, except by its will on `<sut>/agent`.
@@ -86,16 +110,12 @@ void Supervisor::correct_the_dead(const SutName& sut) {
 /// Retained topics of SUTs that are neither wanted nor there: looked for, cleared, and their session ended.
 void Supervisor::clear_retired(SteadyTime now) {
     if (!session_->connected() || !found_known_ || !confs_.known()) return;
-    for (auto at = heard_.begin(); at != heard_.end();) {
-        const auto sut = *at;
-        if (confs_.files().contains(sut) || found_.contains(sut) || clearing_.contains(sut)) {
-            ++at;
-            continue;
-        }
-        at = heard_.erase(at);
+    for (const auto& sut : fleet_.strays()) {
+        if (clearing_.contains(sut) || fleet_.history(sut).busy) continue;
         if (!session_->subscribe({topics_.everything_of(sut), 1, true})) continue;
         clearing_.emplace(sut, now + k_clearing);
         board_.clear(topics_.fleet_sut(sut.str()));
+        board_.forget(topics_.of(sut, k_submit_status));
         if (registrar_.credential(sut).empty()) continue;
         mqtt::SessionOptions as_agent;
         as_agent.url = settings_.broker;
@@ -115,7 +135,13 @@ void Supervisor::clear_retired(SteadyTime now) {
         at = clearing_.erase(at);
         if (const auto gone = session_->unsubscribe(topics_.everything_of(sut)); !gone)
             sys::log(sys::Level::debug, gone.error().message);
-        history_.erase(sut);
+        if (!fleet_.strays().contains(sut)) {  // it came back, and was not reported meanwhile
+            fleet_.touch(sut);
+            continue;
+        }
+        fleet_.forget(sut);
+        count([&](Metrics& metrics) { metrics.queues.erase(sut.str()); });
+        looks_.erase(sut);
         last_actions_.erase(sut);
         evidence_.erase(sut);
     }
@@ -124,7 +150,8 @@ void Supervisor::clear_retired(SteadyTime now) {
 void Supervisor::hear_fleet(std::string_view rest, const mqtt::Message& message, SteadyTime now) {
     constexpr std::string_view k_cmd = "cmd/", k_report = "sut/";
     if (rest.starts_with(k_report) && !message.payload.empty())
-        if (const auto sut = SutName::parse(rest.substr(k_report.size()))) reported_.insert(*sut);
+        // A report of an earlier life of ours: what it is about may be gone.
+        if (const auto sut = SutName::parse(rest.substr(k_report.size())); sut && !fleet_.contains(*sut)) fleet_.know(*sut);
     if (!rest.starts_with(k_cmd) || message.retain) return;
     const auto verb = rest.substr(k_cmd.size());
     const auto outcome = obey(verb, message.payload, now);
@@ -136,87 +163,54 @@ void Supervisor::hear_fleet(std::string_view rest, const mqtt::Message& message,
 }
 
 Result<std::string> Supervisor::obey(std::string_view verb, const std::string& argument, SteadyTime now) {
-    if (verb == "plan") return last_plan_;
+    if (verb == "plan") {
+        const auto plan = reconcile(fleet_.observation(), now);
+        return to_text(plan) + interval_line(plan, fleet_.totals().agents, lookout_->cpus());
+    }
     if (verb == "apply") {
-        removals_released_ = true;
+        fleet_.release_removals();
         return "held removals are released";
     }
     if (verb != "restart" && verb != "reset")
         return fail(ErrorKind::invalid_input, "unknown command: expected plan, apply, restart <sut> or reset <sut>");
     const auto sut = SutName::parse(argument);
     if (!sut) return fail(sut.error());
-    const auto found = found_.find(*sut);
-    if (found == found_.end()) return fail(ErrorKind::not_found, "no container of " + sut->str());
-    auto& history = history_[*sut];
-    history.quarantined = false;
-    history.restarts.clear();
+    if (fleet_.found(*sut) == nullptr) return fail(ErrorKind::not_found, "no container of " + sut->str());
+    release(*sut);
     if (verb == "reset") return sut->str() + " is released from quarantine and backoff";
-    if (history.busy) return fail(ErrorKind::conflict, "an action on " + sut->str() + " is under way");
-    Plan plan;
-    plan.actions.push_back({Verb::restart, *sut, "asked for"});
-    act(plan, now);
+    if (fleet_.history(*sut).busy) return fail(ErrorKind::conflict, "an action on " + sut->str() + " is under way");
+    begin({Verb::restart, *sut, "asked for"}, now);
+    fleet_.touch(*sut);
     return "restarting " + sut->str();
 }
 
-void Supervisor::report(const Plan& plan, SteadyTime) {
-    last_plan_ = to_text(plan);
-    std::map<SutName, std::string> holds;
-    for (const auto& hold : plan.holds) holds[hold.sut] = hold.reason;
-    FleetReport fleet;
-    fleet.engine = engine_trouble_.empty() ? "ok" : engine_trouble_;
-    for (const auto& [name, why] : confs_.complaints()) fleet.complaints.push_back(name + ": " + why);
-    for (const auto& hold : plan.holds) fleet.held.push_back(hold.sut.str() + ": " + hold.reason);
-    std::set<SutName> all;
-    for (const auto& [sut, file] : confs_.files()) {
-        all.insert(sut);
-        fleet.errors += file.error.empty() ? 0U : 1U;
-        fleet.parked += file.conf && !file.conf->enabled ? 1U : 0U;
-    }
-    for (const auto& [sut, one] : found_) {
-        all.insert(sut);
-        fleet.running += one.status == ContainerStatus::running ? 1U : 0U;
-        fleet.healthy += one.health == EngineHealth::healthy ? 1U : 0U;
-    }
-    for (const auto& sut : all) {
-        fleet.ok += history_[sut].agent_says == "ok" ? 1U : 0U;
-        fleet.quarantined += history_[sut].quarantined ? 1U : 0U;
-        if (!clearing_.contains(sut)) report_sut(sut, holds);
-    }
-    fleet.agents = all.size();
-    if (found_known_ && confs_.known())
-        std::erase_if(reported_, [&](const SutName& sut) {
-            if (all.contains(sut)) return false;
-            board_.clear(topics_.fleet_sut(sut.str()));
-            return true;
-        });
-    board_.set(topics_.fleet_state(), encode(fleet));
-    // A release is for what is to go now. It neither ends before that, nor outlives it because of some other hold.
-    if (found_known_ && confs_.known())
-        removals_released_ = removals_released_ && std::ranges::any_of(found_, [&](const auto& one) {
-                                 return !confs_.files().contains(one.first);
-                             });
+void Supervisor::report(SteadyTime now) {
+    const auto changed = fleet_.take_changed();
+    for (const auto& sut : changed)
+        if (fleet_.contains(sut) && !fleet_.strays().contains(sut) && !clearing_.contains(sut)) report_sut(sut);
+    if (changed.empty() && now < fleet_report_at_) return;
+    fleet_report_at_ = now + 1s;
+    report_fleet();
 }
 
-namespace {
-
-/// The supervisor's own word on an agent, from all that it knows.
-std::pair<std::string, std::string> judge(const FoundContainer* found, const History& history) {
-    if (found == nullptr) return {"", ""};
-    if (found->status == ContainerStatus::paused) return {"paused", "the container is paused"};
-    if (found->status != ContainerStatus::running) return {"down", "the container does not run"};
-    if (history.probe == History::Probe::failed) return {"unhealthy", history.probe_said};
-    if (history.probe == History::Probe::fine && history.agent_says == k_offline)
-        return {"degraded", "unreachable: its probe is fine, but it is not on the bus"};
-    if (found->health == EngineHealth::unhealthy) return {"unhealthy", found->health_log};
-    const auto colon = history.agent_says.find(": ");
-    if (colon != std::string::npos) return {history.agent_says.substr(0, colon), history.agent_says.substr(colon + 2)};
-    return {history.agent_says, ""};
+void Supervisor::report_fleet() {
+    const auto& totals = fleet_.totals();
+    FleetReport report;
+    report.agents = totals.agents;
+    report.running = totals.by_status.at(static_cast<std::size_t>(ContainerStatus::running));
+    report.healthy = totals.engine_healthy;
+    report.ok = totals.ok;
+    report.errors = totals.broken;
+    report.parked = totals.parked;
+    report.quarantined = totals.quarantined;
+    report.engine = engine_trouble_.empty() ? "ok" : engine_trouble_;
+    report.complaints = first_of(confs_.complaints(), [](const auto& one) { return one.first + ": " + one.second; });
+    report.held = first_of(fleet_.held(), [this](const SutName& sut) { return sut.str() + ": " + fleet_.hold(sut); });
+    board_.set(topics_.fleet_state(), encode(report));
 }
 
-}  // namespace
-
-void Supervisor::report_sut(const SutName& sut, const std::map<SutName, std::string>& holds) {
-    const auto& history = history_[sut];
+void Supervisor::report_sut(const SutName& sut) {
+    const auto& history = fleet_.history(sut);
     SutReport report;
     report.sut = sut.str();
     report.file = sut.str() + ".conf";
@@ -226,18 +220,17 @@ void Supervisor::report_sut(const SutName& sut, const std::map<SutName, std::str
         report.error = file->second.error;
         report.conf = file->second.conf ? &*file->second.conf : nullptr;
         report.wanted = !report.error.empty() ? "error" : report.conf != nullptr && !report.conf->enabled ? "parked" : "running";
-        if (report.wanted == "parked" && !found_.contains(sut))
+        if (report.wanted == "parked" && fleet_.found(sut) == nullptr)
             board_.set(topics_.of(sut, k_submit_status), "rejected: parked");
         else if (report.wanted == "running")
             board_.forget(topics_.of(sut, k_submit_status));
     }
-    const auto found = found_.find(sut);
-    if (found != found_.end()) report.found = &found->second;
+    report.found = fleet_.found(sut);
     std::tie(report.health, report.health_why) = judge(report.found, history);
     report.restarts = history.restarts.size();
     report.quarantined = history.quarantined;
     report.agent = history.agent_says;
-    if (const auto hold = holds.find(sut); hold != holds.end()) report.hold = hold->second;
+    report.hold = fleet_.hold(sut);
     if (const auto last = last_actions_.find(sut); last != last_actions_.end()) report.last_action = last->second;
     if (const auto evidence = evidence_.find(sut); evidence != evidence_.end()) report.evidence = evidence->second;
     board_.set(topics_.fleet_sut(sut.str()), encode(report));

@@ -1,8 +1,9 @@
 #include "confs.hpp"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
-#include <set>
-#include <utility>
 
 #include "conf/sut_conf_yaml.hpp"
 #include "sys/file.hpp"
@@ -20,16 +21,9 @@ std::string explain(const std::string& file, const std::vector<ConfError>& error
     return out;
 }
 
-/// The SUT's conf and its companions, `<sut>.*` and `<sut>_*`, of the sorted `names`.
-std::vector<std::string> files_of(const SutName& sut, const std::vector<std::string>& names) {
-    std::vector<std::string> out;
-    for (const char separator : {'.', '_'}) {
-        const auto prefix = sut.str() + separator;
-        for (auto at = std::ranges::lower_bound(names, prefix); at != names.end() && at->starts_with(prefix); ++at)
-            out.push_back(*at);
-    }
-    return out;
-}
+Result<SutName> sut_of_conf(const std::string& name) { return SutName::parse(name.substr(0, name.size() - k_ending.size())); }
+
+bool is_conf(const std::string& name) { return name.ends_with(k_ending) && name.front() != '.'; }
 
 }  // namespace
 
@@ -38,50 +32,108 @@ std::optional<SteadyTime> ConfFolder::scan(SteadyTime now) {
     const auto names = sys::list_folder(folder_);
     if (!names) {
         complaints_[folder_] = names.error().message;
-        return now + std::chrono::seconds{2};
+        scan_at_ = now + std::chrono::seconds{2};
+        return scan_at_;
     }
-    const bool first = !std::exchange(known_, true);
-    std::set<SutName> present;
-    for (const auto& name : *names) {
-        if (!name.ends_with(k_ending) || name.front() == '.') continue;
-        auto sut = SutName::parse(name.substr(0, name.size() - k_ending.size()));
-        if (!sut)
+    scan_at_ = now + k_scan_all;
+    first_ = !std::exchange(known_, true);
+    names_ = {names->begin(), names->end()};
+    touched_.clear();
+    for (const auto& name : names_) {
+        if (!is_conf(name)) continue;
+        if (auto sut = sut_of_conf(name))
+            touched_.insert(*std::move(sut));
+        else
+            complaints_[name] = sut.error().message;
+    }
+    for (const auto& [sut, file] : files_) touched_.insert(sut);
+    for (const auto& sut : std::exchange(touched_, {})) look_at(sut, now);
+    first_ = false;
+    return again();
+}
+
+/// A companion's name begins with its SUT's, so every beginning that a SUT has is touched.
+void ConfFolder::touch(const std::string& name) {
+    // Such a folder is the new target of links, as Kubernetes exchanges them.
+    if (name.starts_with("..")) return touch_all();
+    struct stat status {};
+    if (::lstat((folder_ + "/" + name).c_str(), &status) == 0)
+        names_.insert(name);
+    else
+        names_.erase(name);
+    if (is_conf(name)) {
+        const auto sut = sut_of_conf(name);
+        if (sut)
+            touched_.insert(*sut);
+        else if (names_.contains(name))
             complaints_[name] = sut.error().message;
         else
-            present.insert(*sut);
+            complaints_.erase(name);
     }
-    std::optional<SteadyTime> again;
-    const auto look_again = [&](SteadyTime at) { again = again ? std::min(*again, at) : at; };
-    for (const auto& sut : present) {
-        absent_since_.erase(sut);
-        const auto own = files_of(sut, *names);
-        auto& stamps = stamps_[sut];
-        const auto fresh = stamp(own);
-        if (fresh == stamps.taken) continue;
-        if (fresh != stamps.seen) stamps.seen = fresh, stamps.seen_at = now;
-        if (!first && now - stamps.seen_at < k_settled) {
-            look_again(stamps.seen_at + k_settled);
-            continue;
-        }
-        stamps.taken = fresh;
-        read(sut, own);
+    for (auto end = name.find_first_of("._"); end != std::string::npos; end = name.find_first_of("._", end + 1))
+        if (const auto sut = SutName::parse(name.substr(0, end)); sut && files_.contains(*sut)) touched_.insert(*sut);
+}
+
+std::optional<SteadyTime> ConfFolder::look(SteadyTime now) {
+    if (!known_ || now >= scan_at_) return scan(now);
+    for (const auto& [sut, at] : pending_)
+        if (at <= now) touched_.insert(sut);
+    // A folder that cannot be read says nothing of what is not in it.
+    if (!touched_.empty() && ::access(folder_.c_str(), R_OK | X_OK) != 0) return scan(now);
+    for (const auto& sut : std::exchange(touched_, {})) look_at(sut, now);
+    const auto pending = again();
+    return pending ? std::min(*pending, scan_at_) : scan_at_;
+}
+
+std::optional<SteadyTime> ConfFolder::again() const {
+    if (pending_.empty()) return std::nullopt;
+    return std::ranges::min_element(pending_, {}, &std::pair<const SutName, SteadyTime>::second)->second;
+}
+
+void ConfFolder::look_at(const SutName& sut, SteadyTime now) {
+    pending_.erase(sut);
+    if (names_.contains(sut.str() + std::string(k_ending)))
+        look_at_present(sut, now);
+    else
+        look_at_absent(sut, now);
+}
+
+void ConfFolder::look_at_present(const SutName& sut, SteadyTime now) {
+    absent_since_.erase(sut);
+    const auto own = files_of(sut);
+    auto& stamps = stamps_[sut];
+    const auto fresh = stamp(own);
+    if (fresh == stamps.taken) return;
+    if (fresh != stamps.seen) stamps.seen = fresh, stamps.seen_at = now;
+    if (!first_ && now - stamps.seen_at < k_settled) {
+        pending_[sut] = stamps.seen_at + k_settled;
+        return;
     }
-    for (auto at = files_.begin(); at != files_.end();) {
-        if (present.contains(at->first)) {
-            ++at;
-            continue;
-        }
-        const auto since = absent_since_.try_emplace(at->first, now).first->second;
-        if (now - since < k_absence) {
-            look_again(since + k_absence);
-            ++at;
-            continue;
-        }
-        absent_since_.erase(at->first);
-        stamps_.erase(at->first);
-        at = files_.erase(at);
+    stamps.taken = fresh;
+    read(sut, own);
+    changed_.insert(sut);
+}
+
+void ConfFolder::look_at_absent(const SutName& sut, SteadyTime now) {
+    stamps_.erase(sut);
+    if (!files_.contains(sut)) return;
+    const auto since = absent_since_.try_emplace(sut, now).first->second;
+    if (now - since < k_absence) {
+        pending_[sut] = since + k_absence;
+        return;
     }
-    return again;
+    absent_since_.erase(sut);
+    files_.erase(sut);
+    changed_.insert(sut);
+}
+
+std::vector<std::string> ConfFolder::files_of(const SutName& sut) const {
+    std::vector<std::string> out;
+    for (const char separator : {'.', '_'}) {
+        const auto prefix = sut.str() + separator;
+        for (auto at = names_.lower_bound(prefix); at != names_.end() && at->starts_with(prefix); ++at) out.push_back(*at);
+    }
+    return out;
 }
 
 std::string ConfFolder::stamp(const std::vector<std::string>& names) const {

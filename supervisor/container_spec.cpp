@@ -62,13 +62,20 @@ std::optional<Owner> find_user(std::string_view passwd, std::string_view name) {
     return std::nullopt;
 }
 
-/// An exec costs 60 ms of CPU: all probes together may take 2 % of the machine.
+}  // namespace
+
 std::chrono::milliseconds auto_interval(std::size_t agents, int cpus) {
     const double seconds = static_cast<double>(agents) * 0.06 / (0.02 * std::max(cpus, 1));
     return std::chrono::seconds(std::max(10L, std::lround(std::ceil(seconds))));
 }
 
-}  // namespace
+std::string interval_line(const Plan& plan, std::size_t agents, int cpus) {
+    const auto makes = [](const Action& action) { return action.verb == Verb::create || action.verb == Verb::recreate; };
+    if (cpus == 0 || std::ranges::none_of(plan.actions, makes)) return {};
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(auto_interval(agents, cpus)).count();
+    return "new containers with interval: auto are probed every " + std::to_string(seconds) + " s: " + std::to_string(agents) +
+           " agents on " + std::to_string(cpus) + " cores\n";
+}
 
 std::string container_name(const Settings& settings, const SutName& sut) {
     return settings.stack == "sutfleet" ? sut.str() : settings.stack + "-" + sut.str();

@@ -7,6 +7,7 @@
 
 #include "confs.hpp"
 #include "engine.hpp"
+#include "reconcile.hpp"
 #include "settings.hpp"
 
 namespace sutfleet {
@@ -32,6 +33,11 @@ Result<Owner> owner_of(const std::string& user, const std::function<Result<std::
 
 [[nodiscard]] AgentContainer container_of(const Settings& settings, const SutName& sut, const SutConf& conf,
                                           const std::string& build, Owner owner, std::size_t agents, int cpus);
+
+/// `health.interval: auto`. An exec costs 60 ms of CPU: the probes of all agents together may take 2 % of the machine.
+[[nodiscard]] std::chrono::milliseconds auto_interval(std::size_t agents, int cpus);
+/// What a plan that makes containers says of it; empty for one that makes none.
+[[nodiscard]] std::string interval_line(const Plan& plan, std::size_t agents, int cpus);
 
 /// The files of one generation of the conf volume, and the links to them.
 [[nodiscard]] std::vector<VolumeEntry> conf_entries(const Settings& settings, const SutName& sut, const ConfFile& file,

@@ -1,7 +1,7 @@
 #pragma once
 // The seam to a container engine: what the supervisor may ask of one, in this domain's words. Everything
 // Docker-shaped (JSON, HTTP, labels) stays behind it. One call is one bounded request; none throws.
-// Threads: an Engine is used by one thread at a time, except `watch`, which owns its own connection.
+// Threads: any.
 
 #include <chrono>
 #include <cstdint>
@@ -25,6 +25,7 @@ enum class EngineHealth { none, starting, healthy, unhealthy };
 struct FoundContainer {
     std::string id;
     std::string name;
+    std::string stack;         ///< label io.sutfleet.stack
     std::string sut;           ///< label io.sutfleet.sut
     std::string config_hash;   ///< label io.sutfleet.config-hash
     std::string image;
@@ -34,6 +35,7 @@ struct FoundContainer {
     std::optional<int> exit_code;  ///< of an exited container
     bool oom_killed = false;
     std::string started_at;    ///< RFC 3339, as the engine says it
+    bool summary = false;      ///< of a list, which leaves out oom_killed, health_log and started_at
     bool operator==(const FoundContainer&) const = default;
 };
 
@@ -96,7 +98,7 @@ class Engine {
     };
     virtual Result<Info> ping() = 0;
 
-    /// All containers that bear the stack's label and a SUT's, running or not.
+    /// All containers that bear the stack's label and a SUT's, running or not: one call, summaries only.
     virtual Result<std::vector<FoundContainer>> agents(std::string_view stack) = 0;
     virtual Result<FoundContainer> inspect(std::string_view id_or_name) = 0;
     /// Running containers that bear the stack's label and this role: (id, name).
@@ -146,9 +148,15 @@ class Engine {
     virtual Result<void> run(const Errand& errand, std::chrono::milliseconds limit) = 0;
 };
 
+/// What an event says has changed.
+struct EngineChange {
+    std::string sut;  ///< empty: anything may have
+    std::string id;
+};
+
 /// Watches the engine's container events (start, die, health_status, pause …, never exec_*) of one stack on a
-/// thread of its own and calls `wake` for each, and once after every (re)connect: "look again", never what
-/// happened. `wake` must not block. Ends with the object.
+/// thread of its own and tells each, and once at the loss and after every (re)connect that anything may have changed:
+/// "look there again", never what happened. What it calls must not block. Ends with the object.
 class EngineEvents {
   public:
     virtual ~EngineEvents() = default;

@@ -37,7 +37,7 @@ bool is_left_over(const std::string& error) {
 }  // namespace
 
 Executor::Executor(const Settings& settings, Engine& engine, const sys::Wake& owner)
-    : settings_(settings), engine_(engine), owner_(owner) {
+    : settings_(settings), engine_(engine), owner_(owner), courier_(engine, helper_labels(settings)) {
     for (std::size_t i = 0; i < k_workers; ++i)
         workers_.emplace_back([this](const std::stop_token& stop) { work(stop); });
 }
@@ -160,7 +160,7 @@ Result<void> Executor::deliver(const Task& task, Outcome& outcome) {
     return deliver(task, outcome, *who, false);
 }
 
-Result<void> Executor::deliver(const Task& task, Outcome& outcome, Owner who, bool with_state) {
+Result<void> Executor::deliver(const Task& task, Outcome& outcome, const Owner& who, bool with_state) {
     const auto& sut = task.action.sut;
     const auto& conf = *task.file.conf;
     std::vector<Engine::Delivery> deliveries{
@@ -169,7 +169,8 @@ Result<void> Executor::deliver(const Task& task, Outcome& outcome, Owner who, bo
     if (with_state)
         deliveries.push_back({state_volume(settings_, sut),
                               {{VolumeEntry::Kind::folder, ".", {}, 0755, who.uid, who.gid}}});
-    auto done = engine_.deliver(image_of(settings_, conf), helper_labels(settings_), deliveries);
+    const auto image = image_of(settings_, conf);
+    auto done = task.retry ? engine_.deliver(image, helper_labels(settings_), deliveries) : courier_.deliver(image, std::move(deliveries));
     if (done) outcome.delivered_hash = task.delivery_hash;
     return done;
 }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "container_spec.hpp"
+#include "courier.hpp"
 #include "engine.hpp"
 #include "reconcile.hpp"
 #include "sys/wake.hpp"
@@ -26,6 +27,7 @@ struct Task {
     std::string container;   ///< id of the found one, empty when there is none
     std::chrono::seconds stop_timeout{20};
     bool hung = false;       ///< restart by KILL: a stopped process takes no TERM
+    bool retry = false;      ///< its last action failed: it shares nothing with others now
     std::size_t agents = 1;
 };
 
@@ -49,7 +51,7 @@ class Executor {
     Outcome perform(const Task& task);
     Result<void> create(const Task& task, Outcome& outcome);
     Result<void> deliver(const Task& task, Outcome& outcome);
-    Result<void> deliver(const Task& task, Outcome& outcome, Owner who, bool with_state);
+    Result<void> deliver(const Task& task, Outcome& outcome, const Owner& who, bool with_state);
     Result<void> hand_over_state(const SutName& sut, const SutConf& conf, Owner to);
     Result<void> start(const Task& task, Outcome& outcome);
     Result<void> restart(const Task& task, Outcome& outcome);
@@ -62,6 +64,7 @@ class Executor {
     const Settings& settings_;
     Engine& engine_;
     const sys::Wake& owner_;
+    Courier courier_;
     std::string build_;
     std::atomic<int> cpus_{0};
     std::mutex programs_mutex_;  ///< one delivery of the programs at a time
@@ -74,5 +77,6 @@ class Executor {
 };
 
 inline constexpr std::size_t k_workers = 8;
+inline constexpr std::size_t k_retry_workers = 4;  ///< of them, at most, for SUTs whose last action failed
 
 }  // namespace sutfleet

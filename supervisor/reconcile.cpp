@@ -8,22 +8,22 @@
 namespace sutfleet {
 namespace {
 
-/// The decisions of one pass over one SUT.
+/// The decision for one SUT.
 class Pass {
   public:
-    Pass(const Observation& observation, SteadyTime now, Plan& plan)
-        : observation_(observation), now_(now), plan_(plan) {}
+    Pass(std::optional<SteadyTime> link_up_since, SteadyTime now) : link_up_since_(link_up_since), now_(now) {}
 
-    void look_at(const SutName& sut, const Wanted* wanted, const FoundContainer* found) {
-        static const History k_nothing_known;
-        const auto known = observation_.history.find(sut);
-        const History& history = known == observation_.history.end() ? k_nothing_known : known->second;
+    Decision look_at(const SutName& sut, const Wanted* wanted, const FoundContainer* found, const History& history) {
+        choose(sut, wanted, found, history);
+        return std::move(decision_);
+    }
+
+  private:
+    void choose(const SutName& sut, const Wanted* wanted, const FoundContainer* found, const History& history) {
         if (history.busy) return;
-        if (history.not_before > now_) {
-            wake(history.not_before);
-            return;
-        }
+        if (history.not_before > now_) return wake(history.not_before);
         if (found != nullptr && found->status == ContainerStatus::removing) return wake(now_ + std::chrono::seconds{1});
+        if (found != nullptr && is_vague(*found)) return;
         if (wanted == nullptr) return unwanted(sut, history, found);
         switch (wanted->kind) {
             case Wanted::Kind::parked: return parked(sut, history, found);
@@ -32,12 +32,17 @@ class Pass {
         }
     }
 
-  private:
-    void act(Verb verb, const SutName& sut, std::string reason) {
-        plan_.actions.push_back({verb, sut, std::move(reason)});
+    /// Why it ended or what ails it is not in a list: the closer look is under way.
+    static bool is_vague(const FoundContainer& found) {
+        return found.summary && (found.status == ContainerStatus::exited || found.status == ContainerStatus::dead ||
+                                 found.health == EngineHealth::unhealthy);
     }
-    void hold(const SutName& sut, std::string reason) { plan_.holds.push_back({sut, std::move(reason)}); }
-    void wake(SteadyTime at) { plan_.wake_at = plan_.wake_at ? std::min(*plan_.wake_at, at) : at; }
+
+    void act(Verb verb, const SutName& sut, std::string reason) {
+        decision_.action = Action{verb, sut, std::move(reason)};
+    }
+    void hold(std::string reason) { decision_.hold = std::move(reason); }
+    void wake(SteadyTime at) { decision_.wake_at = decision_.wake_at ? std::min(*decision_.wake_at, at) : at; }
 
     static bool runs(const FoundContainer& found) {
         return found.status == ContainerStatus::running || found.status == ContainerStatus::restarting;
@@ -50,42 +55,42 @@ class Pass {
 
     void unwanted(const SutName& sut, const History& history, const FoundContainer* found) {
         if (found == nullptr) return;
-        if (works(*found, history)) return hold(sut, "its conf is gone; waits for the running job");
+        if (works(*found, history)) return hold("its conf is gone; waits for the running job");
         act(Verb::retire, sut, "its conf is gone");
     }
 
     void parked(const SutName& sut, const History& history, const FoundContainer* found) {
         if (found == nullptr) return;
-        if (works(*found, history)) return hold(sut, "enabled: false; waits for the running job");
+        if (works(*found, history)) return hold("enabled: false; waits for the running job");
         act(Verb::park, sut, "enabled: false");
     }
 
     void broken(const SutName& sut, const History& history, const FoundContainer* found) {
         // A conf with an error changes nothing: not even that a dead agent is started again.
         if (found == nullptr || runs(*found) || found->status == ContainerStatus::paused) return;
-        if (found->status == ContainerStatus::dead) return hold(sut, "dead, and the conf has an error");
+        if (found->status == ContainerStatus::dead) return hold("dead, and the conf has an error");
         start_again(sut, history, *found);
     }
 
     void run(const SutName& sut, const Wanted& wanted, const History& history, const FoundContainer* found) {
         if (found == nullptr) return act(Verb::create, sut, "no container");
         const bool reshaped = found->config_hash != wanted.config_hash;
-        if (found->status == ContainerStatus::paused) return hold(sut, "paused");
+        if (found->status == ContainerStatus::paused) return hold("paused");
         if (reshaped) {
             if (works(*found, history))
-                return hold(sut, "the conf shapes another container; waits for the running job");
+                return hold("the conf shapes another container; waits for the running job");
             return act(Verb::recreate, sut, "the conf shapes another container");
         }
         // An engine never starts what it failed to remove.
         if (found->status == ContainerStatus::dead) {
-            if (may_restart(sut, history)) act(Verb::recreate, sut, "the container is dead");
+            if (may_restart(history)) act(Verb::recreate, sut, "the container is dead");
             return;
         }
         if (history.delivered_hash != wanted.delivery_hash)
             return act(Verb::deliver, sut, "the conf or a companion changed");
         if (!runs(*found) && history.failures >= k_recreate_after) {
             // What an engine that was killed left of a container can keep it from ever starting again.
-            if (may_restart(sut, history))
+            if (may_restart(history))
                 act(Verb::recreate, sut, "it could not be started, " + std::to_string(history.failures) + " times");
             return;
         }
@@ -95,16 +100,16 @@ class Pass {
 
     void start_again(const SutName& sut, const History& history, const FoundContainer& found) {
         if (history.ended_with_engine && !history.quarantined) return act(Verb::start, sut, "it ended with the engine");
-        if (!may_restart(sut, history)) return;
+        if (!may_restart(history)) return;
         const auto code = found.exit_code ? " with " + std::to_string(*found.exit_code) : std::string();
         act(Verb::start, sut,
             found.status == ContainerStatus::created ? "created, not started"
                                                      : "the container ended" + code + (found.oom_killed ? " (out of memory)" : ""));
     }
 
-    bool may_restart(const SutName& sut, const History& history) {
+    bool may_restart(const History& history) {
         if (history.quarantined) {
-            hold(sut, "quarantined: " + std::to_string(k_quarantine_after) + " restarts within 30 min; release by resume");
+            hold("quarantined: " + std::to_string(k_quarantine_after) + " restarts within 30 min; release by resume");
             return false;
         }
         const auto recent = static_cast<unsigned>(std::ranges::count_if(
@@ -112,7 +117,7 @@ class Pass {
         // The first restart is at once, the second after the base.
         const auto due = history.restarts.empty() ? now_ : history.restarts.back() + backoff(k_agent_restarts, recent);
         if (recent == 0 || due <= now_) return true;
-        hold(sut, "restarted " + std::to_string(recent) + " times within 30 min; waits");
+        hold("restarted " + std::to_string(recent) + " times within 30 min; waits");
         wake(due);
         return false;
     }
@@ -135,16 +140,16 @@ class Pass {
             doubt = "unhealthy: " + found.health_log;
         else
             return;
-        if (!wanted.restart_on_unhealthy) return hold(sut, doubt);
-        if (!hushed && !cured_by_restart(doubt)) return hold(sut, doubt + "; a restart would not help");
-        if (!hushed && history.job_runs) return hold(sut, doubt + "; waits for the running job");
+        if (!wanted.restart_on_unhealthy) return hold(doubt);
+        if (!hushed && !cured_by_restart(doubt)) return hold(doubt + "; a restart would not help");
+        if (!hushed && history.job_runs) return hold(doubt + "; waits for the running job");
         // A probe from before the silence tells nothing about it.
         const auto old = now_ - history.probed_at >= k_probe_again || (hushed && history.probed_at < *hushed);
         if (history.probe == History::Probe::none || old) return act(Verb::probe, sut, doubt);
         if (history.probe == History::Probe::fine) return wake(history.probed_at + k_probe_again);
         // It lives and knows what ails it: only its way to the broker is cut.
         if (!restart_helps(history.probe_said)) return wake(history.probed_at + k_probe_again);
-        if (may_restart(sut, history)) act(Verb::restart, sut, "unhealthy: " + history.probe_said);
+        if (may_restart(history)) act(Verb::restart, sut, "unhealthy: " + history.probe_said);
     }
 
     static bool cured_by_restart(std::string_view doubt) {
@@ -155,8 +160,8 @@ class Pass {
 
     /// Missing heartbeats mean something only while our own link has been up long enough to hear them.
     std::optional<SteadyTime> silent_since(const Wanted& wanted, const History& history) {
-        if (!observation_.link_up_since || !history.running_since) return std::nullopt;
-        const auto listening = *observation_.link_up_since + wanted.max_age + k_link_settles;
+        if (!link_up_since_ || !history.running_since) return std::nullopt;
+        const auto listening = *link_up_since_ + wanted.max_age + k_link_settles;
         auto last = std::max(*history.running_since, history.last_beat.value_or(*history.running_since));
         const auto due = last + wanted.max_age;
         const auto since = std::max(due, listening);
@@ -165,25 +170,10 @@ class Pass {
         return std::nullopt;
     }
 
-    const Observation& observation_;
+    const std::optional<SteadyTime> link_up_since_;
     const SteadyTime now_;
-    Plan& plan_;
+    Decision decision_;
 };
-
-/// A folder that was emptied by mistake must not empty the lab, nor may one that is emptied file by file: what went
-/// within the last minute counts, and so does what is yet to go once it is idle.
-void brake(const Observation& observation, Plan& plan) {
-    const auto stay = static_cast<std::size_t>(std::ranges::count_if(
-        observation.found, [&](const auto& one) { return observation.wanted.contains(one.first); }));
-    const auto fleet = std::max(observation.fleet_before, observation.found.size());
-    if (observation.removals_released || fleet < k_brake_from || stay * 2 >= fleet) return;
-    const auto why = std::to_string(fleet - stay) + " of " + std::to_string(fleet) +
-                     " agents would be removed: held back until `apply`";
-    const auto is_removal = [](const Action& action) { return action.verb == Verb::retire; };
-    for (const auto& action : plan.actions)
-        if (is_removal(action)) plan.holds.push_back({action.sut, why});
-    std::erase_if(plan.actions, is_removal);
-}
 
 }  // namespace
 
@@ -193,16 +183,43 @@ std::string_view to_string(Verb verb) {
     return k_names.at(static_cast<std::size_t>(verb));
 }
 
+Decision decide(const SutName& sut, const Wanted* wanted, const FoundContainer* found, const History& history,
+                std::optional<SteadyTime> link_up_since, SteadyTime now) {
+    return Pass(link_up_since, now).look_at(sut, wanted, found, history);
+}
+
+/// A folder that was emptied by mistake must not empty the lab, nor may one that is emptied file by file: what went
+/// within the last minute counts, and so does what is yet to go once it is idle.
+std::string brake(std::size_t fleet, std::size_t stay, bool released) {
+    if (released || fleet < k_brake_from || stay * 2 >= fleet) return {};
+    return std::to_string(fleet - stay) + " of " + std::to_string(fleet) + " agents would be removed: held back until `apply`";
+}
+
 Plan reconcile(const Observation& observation, SteadyTime now) {
+    static const History k_nothing_known;
+    const auto stay = static_cast<std::size_t>(std::ranges::count_if(
+        observation.found, [&](const auto& one) { return observation.wanted.contains(one.first); }));
+    const auto held_back =
+        brake(std::max(observation.fleet_before, observation.found.size()), stay, observation.removals_released);
     Plan plan;
-    Pass pass(observation, now, plan);
+    const auto look_at = [&](const SutName& sut, const Wanted* wanted, const FoundContainer* found) {
+        const auto known = observation.history.find(sut);
+        auto decision = decide(sut, wanted, found, known == observation.history.end() ? k_nothing_known : known->second,
+                               observation.link_up_since, now);
+        if (decision.action && decision.action->verb == Verb::retire && !held_back.empty()) {
+            decision.action.reset();
+            decision.hold = held_back;
+        }
+        if (decision.action) plan.actions.push_back(*std::move(decision.action));
+        if (!decision.hold.empty()) plan.holds.push_back({sut, std::move(decision.hold)});
+        if (decision.wake_at) plan.wake_at = plan.wake_at ? std::min(*plan.wake_at, *decision.wake_at) : decision.wake_at;
+    };
     for (const auto& [sut, wanted] : observation.wanted) {
         const auto found = observation.found.find(sut);
-        pass.look_at(sut, &wanted, found == observation.found.end() ? nullptr : &found->second);
+        look_at(sut, &wanted, found == observation.found.end() ? nullptr : &found->second);
     }
     for (const auto& [sut, found] : observation.found)
-        if (!observation.wanted.contains(sut)) pass.look_at(sut, nullptr, &found);
-    brake(observation, plan);
+        if (!observation.wanted.contains(sut)) look_at(sut, nullptr, &found);
     return plan;
 }
 

@@ -30,6 +30,7 @@ struct History {
     bool busy = false;  ///< an action of ours is under way
     std::string delivered_hash;
     bool job_runs = false;
+    std::size_t jobs_queued = 0;
     std::string agent_says;  ///< the newest payload of `<sut>/agent`
     std::optional<SteadyTime> last_beat;
     std::optional<SteadyTime> running_since;
@@ -75,12 +76,26 @@ struct Plan {
     std::optional<SteadyTime> wake_at;
 };
 
+/// What is to be done for one SUT: an action, or why there is none, or nothing; and when its time comes.
+struct Decision {
+    std::optional<Action> action;
+    std::string hold;
+    std::optional<SteadyTime> wake_at;
+};
+/// `wanted` and `found` are null for what is not there.
+[[nodiscard]] Decision decide(const SutName& sut, const Wanted* wanted, const FoundContainer* found,
+                              const History& history, std::optional<SteadyTime> link_up_since, SteadyTime now);
+/// Why removals are held back when only `stay` of `fleet` agents would remain; empty when they are not.
+[[nodiscard]] std::string brake(std::size_t fleet, std::size_t stay, bool released);
+
+/// The decision for a whole fleet at once.
 [[nodiscard]] Plan reconcile(const Observation& observation, SteadyTime now);
 /// One line for each action and hold, sorted by SUT: "create alpha: no container".
 [[nodiscard]] std::string to_text(const Plan& plan);
 
 inline constexpr BackoffPolicy k_agent_restarts{std::chrono::seconds{10}, std::chrono::minutes{5}};
 inline constexpr BackoffPolicy k_failed_actions{std::chrono::seconds{1}, std::chrono::minutes{1}};
+inline constexpr BackoffPolicy k_hopeless_actions{std::chrono::seconds{10}, std::chrono::minutes{5}};
 inline constexpr std::chrono::minutes k_restart_window{30};
 inline constexpr std::size_t k_quarantine_after = 5;  ///< restarts within the window
 inline constexpr unsigned k_recreate_after = 2;       ///< starts that failed, in a row

@@ -50,7 +50,7 @@ Result<void> Registrar::ensure(const Topics& suts) {
     if (!std::exchange(recalled_, true)) recall_topics();
     if (auto made = sys::make_folders(folder_, 0700); !made) return made;
     for (const auto& [sut, topics] : suts) {
-        if (!topics.empty()) topics_[sut].insert(topics.begin(), topics.end());
+        for (const auto& topic : topics) unwritten_ = topics_[sut].insert(topic).second || unwritten_;
         if (users_.contains(sut)) continue;
         const auto path = folder_ + "/" + sut.str();
         auto password = sys::read_file(path, 1024);
@@ -64,6 +64,7 @@ Result<void> Registrar::ensure(const Topics& suts) {
         auto line = password_line(sut.str(), *password);
         if (!line) return fail(line.error());
         users_[sut] = {*password, *std::move(line)};
+        unwritten_ = true;
     }
     return write_files();
 }
@@ -71,6 +72,7 @@ Result<void> Registrar::ensure(const Topics& suts) {
 Result<void> Registrar::forget(const SutName& sut) {
     users_.erase(sut);
     topics_.erase(sut);
+    unwritten_ = true;
     ::unlink((folder_ + "/" + sut.str()).c_str());
     return write_files();
 }
@@ -88,6 +90,7 @@ Result<void> Registrar::AuthFile::write(const std::string& text) {
 }
 
 Result<void> Registrar::write_files() {
+    if (!unwritten_) return {};
     std::string users, rights;
     for (const auto& [sut, user] : users_) users += user.line;
     for (const auto& [sut, topics] : topics_) {
@@ -96,7 +99,9 @@ Result<void> Registrar::write_files() {
     }
     // The right before the user who needs it.
     if (auto done = access_.write(rights); !done) return done;
-    return passwords_.write(users);
+    if (auto done = passwords_.write(users); !done) return done;
+    unwritten_ = false;
+    return {};
 }
 
 void Registrar::recall_topics() {

@@ -39,6 +39,7 @@ class Registrar {
     AuthFile passwords_;
     AuthFile access_;
     Topics topics_;
+    bool unwritten_ = true;
     bool recalled_ = false;  ///< what an earlier life has allowed
     struct User {
         std::string password;

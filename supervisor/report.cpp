@@ -96,4 +96,9 @@ bool job_runs(std::string_view jobs_payload) {
     return jobs.is_object() && jobs.contains("running") && jobs["running"].is_string();
 }
 
+std::size_t jobs_queued(std::string_view jobs_payload) {
+    const auto jobs = ordered_json::parse(jobs_payload, nullptr, false);
+    return jobs.is_object() && jobs.contains("queued") && jobs["queued"].is_array() ? jobs["queued"].size() : 0;
+}
+
 }  // namespace sutfleet

@@ -50,5 +50,7 @@ struct Event {
 [[nodiscard]] std::string encode_answer(const Result<std::string>& outcome, const std::string& request);
 /// Whether `<sut>/jobs` says that a job runs; a payload that is no such JSON says no.
 [[nodiscard]] bool job_runs(std::string_view jobs_payload);
+/// How many it says wait.
+[[nodiscard]] std::size_t jobs_queued(std::string_view jobs_payload);
 
 }  // namespace sutfleet

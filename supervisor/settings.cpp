@@ -27,6 +27,8 @@ tl::expected<Settings, int> read_settings(int argc, char** argv) {
     option("--agent-tree", out.agent_tree, "SUTFLEET_AGENT_TREE", "the agents' programs");
     option("--agent-image", out.agent_image, "SUTFLEET_AGENT_IMAGE", "image of agents whose conf names none");
     option("--network", out.network, "SUTFLEET_NETWORK", "network of the agents");
+    option("--metrics", out.metrics, "SUTFLEET_METRICS",
+           "where to serve Prometheus's metrics: unix:///path, tcp://127.0.0.1:port or off (default: metrics.sock in the state folder)");
     app.add_flag("--plan", out.plan_only, "print what would be done and why, and do nothing");
     try {
         app.parse(argc, argv);
@@ -34,6 +36,7 @@ tl::expected<Settings, int> read_settings(int argc, char** argv) {
         const int code = app.exit(error);
         return tl::make_unexpected(code == 0 ? 0 : 2);
     }
+    if (out.metrics.empty()) out.metrics = "unix://" + out.state_dir + "/metrics.sock";
     if (out.agent_broker.empty()) out.agent_broker = out.broker;
     return out;
 }

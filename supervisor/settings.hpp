@@ -21,6 +21,7 @@ struct Settings {
     std::string agent_tree = "/opt/sutfleet/agent-tree";
     std::string agent_image = "sutfleet/agent:latest";
     std::string network;
+    std::string metrics;  ///< where they are served: unix:///path, tcp://127.0.0.1:port, off
     bool plan_only = false;
 };
 

@@ -6,6 +6,7 @@
 #include <array>
 #include <csignal>
 
+#include "failure.hpp"
 #include "sys/clock.hpp"
 #include "sys/file.hpp"
 #include "sys/log.hpp"
@@ -43,14 +44,43 @@ Result<std::unique_ptr<Supervisor>> Supervisor::open(const Settings& settings) {
     if (!wake) return fail(wake.error());
     std::unique_ptr<Supervisor> supervisor(
         new Supervisor(settings, *std::move(wake), *std::move(signals), *std::move(lock), *std::move(engine)));
-    auto events = docker::watch_docker_events(settings.docker_host, settings.stack, [raw = supervisor.get()] {
-        raw->engine_changed_ = true;
+    auto events = docker::watch_docker_events(settings.docker_host, settings.stack, [raw = supervisor.get()](const EngineChange& change) {
+        {
+            const std::scoped_lock guard(raw->changes_mutex_);
+            raw->changes_.insert_or_assign(change.sut, change.id);
+        }
         raw->wake_.notify();
     });
     if (!events) return fail(events.error());
     supervisor->events_ = *std::move(events);
     supervisor->connect();
+    supervisor->serve_metrics();
     return supervisor;
+}
+
+/// The fleet is kept whether or not somebody can watch it.
+void Supervisor::serve_metrics() {
+    if (settings_.metrics == "off") return;
+    auto server = MetricsServer::open(settings_.metrics, [this] {
+        const std::scoped_lock lock(metrics_mutex_);
+        return to_prometheus(metrics_);
+    });
+    if (server)
+        metrics_server_ = *std::move(server);
+    else
+        sys::log(Level::error, server.error().message);
+}
+
+void Supervisor::measure(SteadyTime began) {
+    const std::scoped_lock lock(metrics_mutex_);
+    metrics_.fleet = fleet_.totals();
+    metrics_.waiting = fleet_.waiting();
+    metrics_.under_way = under_way_.size();
+    metrics_.broker = link_up_since_.has_value();
+    metrics_.broker_connects = epoch_;
+    metrics_.engine = found_known_;
+    ++metrics_.passes;
+    metrics_.pass_seconds += std::chrono::duration<double>(sys::steady_now() - began).count();
 }
 
 Supervisor::Supervisor(const Settings& settings, sys::Wake wake, sys::Signals signals, sys::LockFile lock,
@@ -64,7 +94,8 @@ Supervisor::Supervisor(const Settings& settings, sys::Wake wake, sys::Signals si
       confs_(settings.conf_dir),
       registrar_(settings.state_dir, settings.auth_dir),
       sessions_(wake_),
-      executor_(std::make_unique<Executor>(settings_, *engine_, wake_)) {}
+      executor_(std::make_unique<Executor>(settings_, *engine_, wake_)),
+      lookout_(std::make_unique<Lookout>(settings_, *engine_, wake_)) {}
 
 void Supervisor::connect() {
     mqtt::SessionOptions options;
@@ -87,31 +118,23 @@ int Supervisor::run() {
     sys::log(Level::info, "stack=" + settings_.stack + " supervises " + settings_.conf_dir + " on " + settings_.docker_host);
     while (!stopping_) {
         const auto now = sys::steady_now();
-        while (const auto signal = signals_.take())
-            if (*signal != SIGHUP) stopping_ = true;
-        if (!watch_) {
-            if (auto watch = sys::DirWatch::open(settings_.conf_dir)) watch_ = *std::move(watch);
-        } else if (watch_->drain()) {
-            watch_.reset();
-        }
-        const auto confs_again = confs_.scan(now);  // watch first, then list
+        take_signals();
+        const auto confs_again = observe_confs(now);
         settle(now);
         hear(now);
-        observe(now);
-        std::optional<SteadyTime> until = next_look_;
+        observe_engine(now);
+        std::optional<SteadyTime> until;
         if (found_known_ && confs_.known()) {
-            const auto plan = reconcile({wanted(), found_, history_, link_up_since_,
-                                         std::ranges::max(fleet_sizes_, {}, &std::pair<SteadyTime, std::size_t>::second).second,
-                                         removals_released_},
-                                        now);
-            act(plan, now);
-            report(plan, now);
-            keep_sooner(until, plan.wake_at);
-        } else {
-            report({}, now);
+            fleet_.decide(now);
+            act(now);
+            keep_sooner(until, fleet_.wake_at());
         }
+        report(now);
         keep_sooner(until, confs_again);
+        if (!look_runs_) keep_sooner(until, next_look_);
+        if (!looks_again_.empty()) keep_sooner(until, looks_again_.begin()->first);
         board_.flush(*session_, now);
+        measure(now);
         wait(until);
     }
     board_.refresh(topics_.fleet_supervisor(), std::string(k_offline));
@@ -129,122 +152,101 @@ void Supervisor::wait(std::optional<SteadyTime> until) {
     std::array<pollfd, 3> set{{{wake_.fd(), POLLIN, 0}, {signals_.fd(), POLLIN, 0}, {watch_ ? watch_->fd() : -1, POLLIN, 0}}};
     ::poll(set.data(), set.size(), static_cast<int>(std::clamp<decltype(ms)>(ms, 0, 1000)));
     if ((set[0].revents & POLLIN) != 0) wake_.clear();
-    if (engine_changed_.exchange(false)) next_look_ = {};
 }
 
-void Supervisor::observe(SteadyTime now) {
-    if (now >= next_look_) look_at_engine(now);
+void Supervisor::take_signals() {
+    while (const auto signal = signals_.take()) {
+        stopping_ = stopping_ || *signal != SIGHUP;
+        confs_.touch_all();
+        fleet_.touch_all();
+        next_look_ = {};
+    }
+}
+
+std::optional<SteadyTime> Supervisor::observe_confs(SteadyTime now) {
+    const auto touch = [this](const std::string& name) { name.empty() ? confs_.touch_all() : confs_.touch(name); };
+    if (!watch_) {
+        if (auto watch = sys::DirWatch::open(settings_.conf_dir)) watch_ = *std::move(watch);
+        confs_.touch_all();  // watch first, then list
+    } else if (watch_->drain(touch)) {
+        watch_.reset();
+        confs_.touch_all();
+    }
+    const auto again = confs_.look(now);
+    const auto changed = confs_.take_changed();
+    for (const auto& sut : changed) {
+        const auto file = confs_.files().find(sut);
+        fleet_.want(sut, file == confs_.files().end() ? std::nullopt : std::optional(wanted(sut, file->second)));
+    }
+    if (!changed.empty()) register_users(changed);
+    if (!unregistered_.empty() && now >= register_again_at_) {
+        register_again_at_ = now + 1s;
+        register_users(std::exchange(unregistered_, {}));
+    }
+    return again;
+}
+
+void Supervisor::register_users(const std::set<SutName>& changed) {
     Registrar::Topics users;
-    for (const auto& [sut, file] : confs_.files()) {
-        if (!file.conf) continue;
+    for (const auto& sut : changed) {
+        const auto file = confs_.files().find(sut);
+        const bool known = file != confs_.files().end() && file->second.conf;
+        if (!known && fleet_.found(sut) == nullptr) continue;
         auto& probes = users[sut];
-        for (const auto& probe : file.conf->agent.household.probes) probes.insert(topics_.of(sut, probe.name));
+        if (known)
+            for (const auto& probe : file->second.conf->agent.household.probes) probes.insert(topics_.of(sut, probe.name));
     }
-    for (const auto& [sut, found] : found_) users[sut];
-    if (auto registered = registrar_.ensure(users); !registered && registered.error().message != last_trouble_) {
-        last_trouble_ = registered.error().message;
-        sys::log(Level::error, "broker users: " + last_trouble_);
-    }
-    fleet_sizes_.emplace_back(now, found_.size());
-    std::erase_if(fleet_sizes_, [&](const auto& old) { return now - old.first > 1min; });
+    const auto registered = registrar_.ensure(users);
+    const auto trouble = registered ? std::string() : registered.error().message;
+    if (!trouble.empty() && trouble != last_trouble_) sys::log(Level::error, "broker users: " + trouble);
+    last_trouble_ = trouble;
+    // Nothing else would bring these back.
+    if (!registered) unregistered_.insert(changed.begin(), changed.end());
 }
 
-void Supervisor::look_at_engine(SteadyTime now) {
-    next_look_ = now + k_look_again;
-    if (!engine_checked_) refuse_second();
-    auto found = engine_->agents(settings_.stack);
-    if (found) {
-        if (!engine_trouble_.empty()) sys::log(Level::info, "the engine answers again");
-        const bool was_away = !std::exchange(engine_trouble_, {}).empty();
-        note_found(*found, now);
-        for (const auto& [sut, one] : found_) {
-            const bool ended = one.status == ContainerStatus::exited || one.status == ContainerStatus::dead;
-            history_[sut].ended_with_engine = ended && (was_away || history_[sut].ended_with_engine);
-        }
-        return;
+Wanted Supervisor::wanted(const SutName& sut, const ConfFile& file) const {
+    Wanted one;
+    if (!file.error.empty() || !file.conf) {
+        one.kind = Wanted::Kind::broken;
+        return one;
     }
-    found_known_ = false;
-    next_look_ = now + 1s;
-    if (engine_trouble_ != found.error().message) sys::log(Level::error, found.error().message);
-    engine_trouble_ = found.error().message;
+    one.kind = file.conf->enabled ? Wanted::Kind::run : Wanted::Kind::parked;
+    one.config_hash = config_hash(settings_, *file.conf);
+    one.delivery_hash = delivery_hash(settings_, sut, file);
+    one.max_age = file.conf->agent.health.max_age;
+    one.restart_on_unhealthy = file.conf->agent.health.restart_on_unhealthy;
+    return one;
 }
 
-/// Another supervisor of this stack, on another host or with another state volume, has no lock in common with us.
-void Supervisor::refuse_second() {
-    const auto others = engine_->with_role(settings_.stack, "supervisor");
-    if (!others) return;
-    engine_checked_ = true;
-    const auto self = host_name();
-    for (const auto& [id, name] : *others) {
-        if (id.starts_with(self)) continue;
-        sys::log(Level::error, "container " + name + " supervises the stack '" + settings_.stack + "' already");
-        stopping_ = true;
-    }
-    const auto helpers = engine_->with_role(settings_.stack, "helper");
-    if (!helpers) return;
-    for (const auto& [id, name] : *helpers)
-        if (auto removed = engine_->remove(id); !removed) sys::log(Level::warn, removed.error().message);
+void Supervisor::act(SteadyTime now) {
+    const auto retries = static_cast<std::size_t>(std::ranges::count_if(under_way_, [](const auto& one) { return one.second; }));
+    const auto left = [](std::size_t limit, std::size_t used) { return limit - std::min(limit, used); };
+    for (const auto& action : fleet_.take(left(k_workers, under_way_.size()), left(k_retry_workers, retries)))
+        begin(action, now);
 }
 
-void Supervisor::note_found(const std::vector<FoundContainer>& found, SteadyTime now) {
-    found_known_ = true;
-    std::map<SutName, FoundContainer> fresh;
-    for (const auto& one : found)
-        if (const auto sut = SutName::parse(one.sut)) fresh.insert_or_assign(*sut, one);
-    for (const auto& [sut, one] : fresh) {
-        auto& history = history_[sut];
-        const auto old = found_.find(sut);
-        const bool running = one.status == ContainerStatus::running;
-        if (!running) history.running_since.reset();
-        if (running && (!history.running_since || old == found_.end() || old->second.started_at != one.started_at)) {
-            history.running_since = now;
-            history.probe = History::Probe::none;
-        }
-        if (history.delivered_hash.empty())
-            history.delivered_hash = sys::read_file(settings_.state_dir + "/delivered/" + sut.str(), 64).value_or("");
+void Supervisor::begin(const Action& action, SteadyTime now) {
+    auto& history = fleet_.know(action.sut);
+    history.busy = true;
+    under_way_[action.sut] = history.failures > 0;
+    Task task{action, {}, registrar_.credential(action.sut), {}, {}, 20s, false, false, fleet_.totals().agents};
+    if (const auto file = confs_.files().find(action.sut); file != confs_.files().end() && file->second.conf) {
+        task.file = file->second;
+        task.delivery_hash = delivery_hash(settings_, action.sut, file->second);
+        task.stop_timeout = std::chrono::ceil<std::chrono::seconds>(file->second.conf->agent.timeouts.stop) + 10s;
     }
-    found_ = std::move(fresh);
-}
-
-std::map<SutName, Wanted> Supervisor::wanted() const {
-    std::map<SutName, Wanted> out;
-    for (const auto& [sut, file] : confs_.files()) {
-        Wanted one;
-        if (!file.error.empty() || !file.conf) {
-            one.kind = Wanted::Kind::broken;
-        } else {
-            one.kind = file.conf->enabled ? Wanted::Kind::run : Wanted::Kind::parked;
-            one.config_hash = config_hash(settings_, *file.conf);
-            one.delivery_hash = delivery_hash(settings_, sut, file);
-            one.max_age = file.conf->agent.health.max_age;
-            one.restart_on_unhealthy = file.conf->agent.health.restart_on_unhealthy;
-        }
-        out.insert_or_assign(sut, one);
+    if (const auto* found = fleet_.found(action.sut)) task.container = found->id;
+    task.hung = history.probe == History::Probe::failed;
+    task.retry = history.failures > 0;
+    if (action.verb == Verb::restart || (action.verb == Verb::start && !history.ended_with_engine)) {
+        history.restarts.push_back(now);
+        count([](Metrics& metrics) { ++metrics.restarts; });
+        std::erase_if(history.restarts, [&](SteadyTime at) { return now - at > k_restart_window; });
+        if (history.restarts.size() > k_quarantine_after) history.quarantined = true;
     }
-    return out;
-}
-
-void Supervisor::act(const Plan& plan, SteadyTime now) {
-    for (const auto& action : plan.actions) {
-        auto& history = history_[action.sut];
-        history.busy = true;
-        Task task{action, {}, registrar_.credential(action.sut), {}, {}, 20s, false, confs_.files().size()};
-        if (const auto file = confs_.files().find(action.sut); file != confs_.files().end() && file->second.conf) {
-            task.file = file->second;
-            task.delivery_hash = delivery_hash(settings_, action.sut, file->second);
-            task.stop_timeout = std::chrono::ceil<std::chrono::seconds>(file->second.conf->agent.timeouts.stop) + 10s;
-        }
-        if (const auto found = found_.find(action.sut); found != found_.end()) task.container = found->second.id;
-        task.hung = history.probe == History::Probe::failed;
-        if (action.verb == Verb::restart || (action.verb == Verb::start && !history.ended_with_engine)) {
-            history.restarts.push_back(now);
-            std::erase_if(history.restarts, [&](SteadyTime at) { return now - at > k_restart_window; });
-            if (history.restarts.size() > k_quarantine_after) history.quarantined = true;
-        }
-        if (action.verb != Verb::probe)
-            sys::log(Level::info, "sut=" + action.sut.str() + " " + std::string(to_string(action.verb)) + ": " + action.reason);
-        executor_->submit(std::move(task));
-    }
+    if (action.verb != Verb::probe)
+        sys::log(Level::info, "sut=" + action.sut.str() + " " + std::string(to_string(action.verb)) + ": " + action.reason);
+    executor_->submit(std::move(task));
 }
 
 void Supervisor::settle(SteadyTime now) {
@@ -253,9 +255,13 @@ void Supervisor::settle(SteadyTime now) {
 
 void Supervisor::settle(const Outcome& outcome, SteadyTime now) {
     const auto& sut = outcome.action.sut;
-    auto& history = history_[sut];
-    history.busy = false;
-    next_look_ = {};
+    auto& history = fleet_.know(sut);
+    under_way_.erase(sut);
+    // A probe changes nothing. Anything else is over once it was looked at what it left.
+    if (outcome.action.verb == Verb::probe && outcome.result)
+        history.busy = false;
+    else
+        settle_by_look(sut);
     if (outcome.probe) {
         const bool fine = outcome.probe->finished && outcome.probe->exit_code == 0;
         history.probe = fine ? History::Probe::fine : History::Probe::failed;
@@ -269,10 +275,16 @@ void Supervisor::settle(const Outcome& outcome, SteadyTime now) {
         history.probe = History::Probe::none;
         history.last_beat.reset();
     }
+    count([&](Metrics& metrics) {
+        auto& kind = metrics.actions[std::string(to_string(outcome.action.verb))];
+        ++(outcome.result ? kind.done : kind.failed);
+    });
     history.failures = outcome.result ? 0 : history.failures + 1;
-    history.not_before = now + backoff(k_failed_actions, history.failures);
+    history.not_before =
+        outcome.result ? SteadyTime{}
+                       : now + with_half_jitter(backoff(retry_policy(outcome.result.error()), history.failures), random01());
     if (outcome.action.verb == Verb::probe && outcome.result && history.probe == History::Probe::fine) return;
-    const std::string error = outcome.result ? "" : outcome.result.error().message;
+    const std::string error = outcome.result ? "" : plainly(outcome.result.error());
     last_actions_[sut] = {std::string(to_string(outcome.action.verb)), outcome.action.reason, now_text(),
                           error.empty() ? "ok" : error};
     if (!error.empty()) sys::log(Level::error, "sut=" + sut.str() + " " + std::string(to_string(outcome.action.verb)) + " failed: " + error);
@@ -281,7 +293,7 @@ void Supervisor::settle(const Outcome& outcome, SteadyTime now) {
 }
 
 void Supervisor::remember_delivered(const SutName& sut, const std::string& hash) {
-    history_[sut].delivered_hash = hash;
+    fleet_.know(sut).delivered_hash = hash;
     const auto folder = settings_.state_dir + "/delivered";
     auto kept = sys::make_folders(folder, 0700);
     if (kept) kept = sys::write_file_atomic(folder + "/" + sut.str(), hash, 0600, sys::Durability::fast);
@@ -297,8 +309,13 @@ Result<std::string> Supervisor::plan(const Settings& settings) {
     confs.scan(sys::steady_now());
     if (!confs.known()) return fail(ErrorKind::permanent, confs.complaints().begin()->second);
     Observation observation;
-    for (const auto& one : *found)
-        if (const auto sut = SutName::parse(one.sut)) observation.found.insert_or_assign(*sut, one);
+    for (const auto& summary : *found) {
+        const auto sut = SutName::parse(summary.sut);
+        if (!sut) continue;
+        auto one = (*engine)->inspect(summary.id);
+        if (!one && one.error().kind != ErrorKind::not_found) return fail(one.error());
+        if (one) observation.found.insert_or_assign(*sut, *std::move(one));
+    }
     for (const auto& [sut, file] : confs.files()) {
         Wanted one;
         one.kind = file.conf ? (file.conf->enabled ? Wanted::Kind::run : Wanted::Kind::parked) : Wanted::Kind::broken;
@@ -311,7 +328,9 @@ Result<std::string> Supervisor::plan(const Settings& settings) {
         observation.wanted.insert_or_assign(sut, one);
     }
     observation.fleet_before = observation.found.size();
-    auto text = to_text(reconcile(observation, sys::steady_now()));
+    const auto plan = reconcile(observation, sys::steady_now());
+    auto text = to_text(plan);
+    if (const auto info = (*engine)->ping()) text += interval_line(plan, observation.wanted.size(), info->cpus);
     for (const auto& [sut, file] : confs.files())
         if (!file.error.empty()) text += "error " + sut.str() + ": " + file.error + "\n";
     for (const auto& [name, why] : confs.complaints()) text += "error " + name + ": " + why + "\n";

@@ -1,10 +1,13 @@
 #pragma once
 // The supervisor's loop: wake -> observe -> decide -> act -> report -> wait. It owns all state on one thread; the
-// executor's threads and the libraries' threads only wake it. Nothing is waited for in a fixed order.
+// lookout's, the executor's and the libraries' threads only wake it. No call to the engine is made on it. A turn costs
+// what happened since the last, whatever the fleet's size; a whole look comes at the start, after lost events, at SIGHUP
+// and slowly.
 
-#include <atomic>
 #include <map>
 #include <memory>
+#include <mutex>
+#include <random>
 #include <set>
 #include <string>
 
@@ -12,6 +15,10 @@
 #include "core/topics.hpp"
 #include "docker/docker_engine.hpp"
 #include "executor.hpp"
+#include "fleet.hpp"
+#include "lookout.hpp"
+#include "metrics.hpp"
+#include "metrics_server.hpp"
 #include "mqtt/board.hpp"
 #include "mqtt/session.hpp"
 #include "reconcile.hpp"
@@ -38,15 +45,37 @@ class Supervisor {
     Supervisor(const Settings& settings, sys::Wake wake, sys::Signals signals, sys::LockFile lock,
                std::unique_ptr<Engine> engine);
     void connect();
+    void serve_metrics();
+    void measure(SteadyTime began);
+    template <typename Change>
+    void count(Change change) {
+        const std::scoped_lock lock(metrics_mutex_);
+        change(metrics_);
+    }
 
     // supervisor.cpp
     void wait(std::optional<SteadyTime> until);
-    void observe(SteadyTime now);
-    void look_at_engine(SteadyTime now);
-    void refuse_second();
-    void note_found(const std::vector<FoundContainer>& found, SteadyTime now);
-    [[nodiscard]] std::map<SutName, Wanted> wanted() const;
-    void act(const Plan& plan, SteadyTime now);
+    void take_signals();
+    std::optional<SteadyTime> observe_confs(SteadyTime now);
+    void register_users(const std::set<SutName>& changed);
+    [[nodiscard]] Wanted wanted(const SutName& sut, const ConfFile& file) const;
+
+    // supervisor_looks.cpp
+    void observe_engine(SteadyTime now);
+    void take_engine_changes();
+    void look_at(const SutName& sut, const std::string& id = {});
+    void note(Look look, SteadyTime now);
+    void note_all(Look look, SteadyTime now);
+    void note_one(const SutName& sut, std::uint64_t number, std::optional<FoundContainer> found, SteadyTime now,
+                  bool engine_was_away);
+    void note_summary(const SutName& sut, std::uint64_t number, FoundContainer found, SteadyTime now, bool engine_was_away);
+    void note_failed_look(const SutName& sut, const Error& error, SteadyTime now);
+    void settle_by_look(const SutName& sut);
+    bool is_stale(const SutName& sut, std::uint64_t number);
+    double random01() { return static_cast<double>(random_() - random_.min()) / static_cast<double>(random_.max() - random_.min()); }
+
+    void act(SteadyTime now);
+    void begin(const Action& action, SteadyTime now);
     void settle(SteadyTime now);
     void settle(const Outcome& outcome, SteadyTime now);
     void remember_delivered(const SutName& sut, const std::string& hash);
@@ -56,9 +85,12 @@ class Supervisor {
     void hear(const mqtt::Message& message, SteadyTime now);
     void hear_fleet(std::string_view rest, const mqtt::Message& message, SteadyTime now);
     void hear_agent(const SutName& sut, std::string_view level, const mqtt::Message& message, SteadyTime now);
+    void hear_jobs(const SutName& sut, const std::string& payload);
+    void release(const SutName& sut);
     Result<std::string> obey(std::string_view verb, const std::string& argument, SteadyTime now);
-    void report(const Plan& plan, SteadyTime now);
-    void report_sut(const SutName& sut, const std::map<SutName, std::string>& holds);
+    void report(SteadyTime now);
+    void report_fleet();
+    void report_sut(const SutName& sut);
     void correct_the_dead(const SutName& sut);
     void clear_retired(SteadyTime now);
     void say(const Event& event);
@@ -69,6 +101,8 @@ class Supervisor {
     sys::Wake wake_;
     sys::Signals signals_;
     sys::LockFile lock_;
+    std::mutex changes_mutex_;
+    std::map<std::string, std::string> changes_;  ///< told by the engine's events: SUT, container id; "" is anything
     std::unique_ptr<Engine> engine_;
     std::unique_ptr<EngineEvents> events_;
     std::optional<sys::DirWatch> watch_;
@@ -77,30 +111,41 @@ class Supervisor {
     mqtt::Board board_;
     std::unique_ptr<mqtt::Session> session_;
 
-    std::map<SutName, FoundContainer> found_;
+    Fleet fleet_;
     bool found_known_ = false;  ///< false while the engine has not answered: unknown, never empty
     std::string engine_trouble_;
     SteadyTime next_look_{};
-    std::atomic<bool> engine_changed_{false};
-    bool engine_checked_ = false;
-    std::map<SutName, History> history_;
+    bool look_runs_ = false;  ///< at the whole fleet
+    /// What the looks at one SUT have been.
+    struct Looks {
+        std::uint64_t newest = 0;                    ///< that was taken
+        std::optional<std::uint64_t> settles_at{};   ///< an action has ended: it is busy until a look from then on
+        unsigned failures = 0;
+    };
+    std::map<SutName, Looks> looks_;
+    std::set<std::pair<SteadyTime, SutName>> looks_again_;
+    std::map<SutName, bool> under_way_;           ///< actions; whether it is a retry
     std::map<SutName, LastAction> last_actions_;
     std::map<SutName, std::string> evidence_;
     std::optional<SteadyTime> link_up_since_;
     std::uint64_t epoch_ = 0;
-    bool removals_released_ = false;
-    std::vector<std::pair<SteadyTime, std::size_t>> fleet_sizes_;  ///< of the last minute
     std::map<SutName, SteadyTime> clearing_;  ///< retained topics of a removed SUT, until the time
-    std::set<SutName> heard_;                 ///< SUTs with something retained on the broker
-    std::set<SutName> reported_;              ///< SUTs with a report on the broker, also of an earlier life of ours
-    std::string last_plan_;
+    std::minstd_rand random_{std::random_device{}()};
     std::string last_trouble_;
+    std::set<SutName> unregistered_;  ///< the broker's files could not be written
+    SteadyTime register_again_at_{};
+    SteadyTime fleet_report_at_{};
     bool stopping_ = false;
 
+    std::mutex metrics_mutex_;
+    Metrics metrics_;
+
     SessionEnder sessions_;
-    std::unique_ptr<Executor> executor_;  ///< last: its threads use the engine and the wake
+    std::unique_ptr<Executor> executor_;  ///< these last: their threads use the engine and the wake
+    std::unique_ptr<Lookout> lookout_;
+    std::unique_ptr<MetricsServer> metrics_server_;
 };
 
-inline constexpr std::chrono::seconds k_look_again{10};
+inline constexpr std::chrono::seconds k_look_again{30};  ///< at the whole fleet, for an event that was lost
 
 }  // namespace sutfleet

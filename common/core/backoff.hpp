@@ -27,4 +27,9 @@ struct BackoffPolicy {
         static_cast<std::chrono::milliseconds::rep>(static_cast<double>(delay.count()) * random01));
 }
 
+/// Half of the delay and a share of the other half: what failed together is not tried again together, nor at once.
+[[nodiscard]] constexpr std::chrono::milliseconds with_half_jitter(std::chrono::milliseconds delay, double random01) {
+    return delay / 2 + with_full_jitter(delay - delay / 2, random01);
+}
+
 }  // namespace sutfleet

@@ -17,7 +17,7 @@ Result<DirWatch> DirWatch::open(const std::string& folder) {
     return DirWatch(std::move(fd));
 }
 
-bool DirWatch::drain() {
+bool DirWatch::drain(const std::function<void(const std::string& name)>& each) {
     bool gone = false;
     alignas(inotify_event) std::array<char, 4 * 1024> buffer{};
     for (;;) {
@@ -26,6 +26,8 @@ bool DirWatch::drain() {
         for (std::size_t at = 0; at < static_cast<std::size_t>(got);) {
             const auto* event = reinterpret_cast<const inotify_event*>(buffer.data() + at);
             if ((event->mask & (IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_UNMOUNT)) != 0) gone = true;
+            const bool named = event->len > 0;
+            if (each && (named || (event->mask & IN_Q_OVERFLOW) != 0)) each(named ? std::string(event->name) : std::string());
             at += sizeof(inotify_event) + event->len;
         }
     }

@@ -133,16 +133,7 @@ Result<std::vector<FoundContainer>> DockerEngine::agents(std::string_view stack)
     const auto filters = encode_filters({"io.sutfleet.stack=" + std::string(stack), "io.sutfleet.sut"});
     const auto answer = call({"GET", "/containers/json?all=1&filters=" + escaped(filters), {}, {}, 30s});
     if (!answer) return fail(answer.error());
-    const auto list = decode_list(*answer);
-    if (!list) return fail(list.error());
-    std::vector<FoundContainer> out;
-    for (const auto& [id, name] : *list) {
-        auto one = inspect(id);
-        if (!one && one.error().kind == ErrorKind::not_found) continue;  // removed meanwhile
-        if (!one) return fail(one.error());
-        out.push_back(*std::move(one));
-    }
-    return out;
+    return decode_summaries(*answer);
 }
 
 Result<FoundContainer> DockerEngine::inspect(std::string_view id) {
@@ -288,16 +279,43 @@ Result<void> DockerEngine::run(const Errand& errand, std::chrono::milliseconds l
     return ran ? removed : ran;
 }
 
+/// Cuts the stream into lines. What comes in one chunk too large to be an event is given up as "anything".
+class EventLines {
+  public:
+    explicit EventLines(const std::function<void(const EngineChange&)>& changed) : changed_(changed) {}
+    void take(std::string_view bytes) {
+        for (auto end = bytes.find('\n'); end != std::string_view::npos; end = bytes.find('\n')) {
+            rest_ += bytes.substr(0, end);
+            bytes.remove_prefix(end + 1);
+            if (const auto change = rest_.empty() ? std::nullopt : decode_event(rest_)) changed_(*change);
+            rest_.clear();
+        }
+        rest_ += bytes;
+        if (rest_.size() < k_line_limit) return;
+        rest_.clear();
+        changed_({});
+    }
+
+  private:
+    static constexpr std::size_t k_line_limit = 1024 * 1024;
+    const std::function<void(const EngineChange&)>& changed_;
+    std::string rest_;
+};
+
 class DockerEvents final : public EngineEvents {
   public:
-    DockerEvents(HttpClient http, std::string stack, std::function<void()> wake) : wake_(std::move(wake)) {
+    DockerEvents(HttpClient http, std::string stack, std::function<void(const EngineChange&)> changed)
+        : changed_(std::move(changed)) {
         thread_ = std::jthread([this, http = std::move(http), stack = std::move(stack)](const std::stop_token& stop) {
             const auto path = "/v1.40/events?filters=" + escaped(encode_event_filters(stack));
             const auto go_on = [&stop] { return !stop.stop_requested(); };
             while (go_on()) {
-                wake_();  // what came before this connection was not heard
+                EventLines lines(changed_);
+                // Told once it listens: what came before this connection was not heard.
                 [[maybe_unused]] const auto ended = http.stream(
-                    path, [this](std::string_view) { return wake_(), true; }, go_on);
+                    path, [&](std::string_view bytes) { return lines.take(bytes), true; }, go_on, [this] { changed_({}); });
+                if (!go_on()) return;
+                changed_({});  // that the engine may be gone is to be seen
                 std::unique_lock lock(mutex_);
                 pause_.wait_for(lock, stop, 1s, [] { return false; });
             }
@@ -306,7 +324,7 @@ class DockerEvents final : public EngineEvents {
     ~DockerEvents() override { thread_.request_stop(); }
 
   private:
-    const std::function<void()> wake_;
+    const std::function<void(const EngineChange&)> changed_;
     std::mutex mutex_;
     std::condition_variable_any pause_;
     std::jthread thread_;
@@ -321,10 +339,10 @@ Result<std::unique_ptr<Engine>> open_docker(const std::string& docker_host) {
 }
 
 Result<std::unique_ptr<EngineEvents>> watch_docker_events(const std::string& docker_host, std::string stack,
-                                                          std::function<void()> wake) {
+                                                          std::function<void(const EngineChange&)> changed) {
     auto http = HttpClient::open(docker_host);
     if (!http) return fail(http.error());
-    return std::make_unique<DockerEvents>(*std::move(http), std::move(stack), std::move(wake));
+    return std::make_unique<DockerEvents>(*std::move(http), std::move(stack), std::move(changed));
 }
 
 }  // namespace sutfleet::docker

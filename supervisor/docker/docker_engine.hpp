@@ -14,7 +14,7 @@ Result<std::unique_ptr<Engine>> open_docker(const std::string& docker_host);
 
 /// See EngineEvents.
 Result<std::unique_ptr<EngineEvents>> watch_docker_events(const std::string& docker_host, std::string stack,
-                                                          std::function<void()> wake);
+                                                          std::function<void(const EngineChange&)> changed);
 
 inline constexpr const char* k_default_host = "unix:///var/run/docker.sock";
 

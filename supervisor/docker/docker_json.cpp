@@ -41,20 +41,6 @@ int int_at(const json& object, const char* key, int otherwise) {
     return found == object.end() ? otherwise : integer_of<int>(*found);
 }
 
-ContainerStatus status_of(const std::string& text) {
-    constexpr std::array<std::pair<std::string_view, ContainerStatus>, 7> k_all{
-        {{"created", ContainerStatus::created},
-         {"running", ContainerStatus::running},
-         {"paused", ContainerStatus::paused},
-         {"restarting", ContainerStatus::restarting},
-         {"removing", ContainerStatus::removing},
-         {"exited", ContainerStatus::exited},
-         {"dead", ContainerStatus::dead}}};
-    for (const auto& [name, status] : k_all)
-        if (name == text) return status;
-    return ContainerStatus::dead;
-}
-
 void take_health(FoundContainer& out, const json& state) {
     const auto health = state.find("Health");
     if (health == state.end() || !health->is_object()) return;
@@ -115,6 +101,20 @@ json health_config(const AgentContainer::Probe& probe, ApiVersion api) {
 
 }  // namespace
 
+ContainerStatus status_of(std::string_view text) {
+    constexpr std::array<std::pair<std::string_view, ContainerStatus>, 7> k_all{
+        {{"created", ContainerStatus::created},
+         {"running", ContainerStatus::running},
+         {"paused", ContainerStatus::paused},
+         {"restarting", ContainerStatus::restarting},
+         {"removing", ContainerStatus::removing},
+         {"exited", ContainerStatus::exited},
+         {"dead", ContainerStatus::dead}}};
+    for (const auto& [name, status] : k_all)
+        if (name == text) return status;
+    return ContainerStatus::dead;
+}
+
 Result<ServerVersion> decode_version(std::string_view text) {
     return guarded(text, "version", [](const json& from) {
         return ServerVersion{text_at(from, "Version"), api_of(text_at(from, "ApiVersion")),
@@ -164,6 +164,7 @@ Result<FoundContainer> decode_container(std::string_view text) {
         const auto& config = from.at("Config");
         out.image = text_at(config, "Image");
         if (const auto labels = config.find("Labels"); labels != config.end() && labels->is_object()) {
+            out.stack = text_at(*labels, "io.sutfleet.stack");
             out.sut = text_at(*labels, "io.sutfleet.sut");
             out.config_hash = text_at(*labels, "io.sutfleet.config-hash");
         }
@@ -176,6 +177,17 @@ Result<FoundContainer> decode_container(std::string_view text) {
         take_health(out, state);
         return out;
     });
+}
+
+std::optional<EngineChange> decode_event(std::string_view line) {
+    const auto event = too_deep(line) ? json() : json::parse(line, nullptr, false);
+    const auto actor = event.is_object() ? event.find("Actor") : event.end();
+    if (!event.is_object() || actor == event.end() || !actor->is_object()) return EngineChange{};
+    const auto attributes = actor->find("Attributes");
+    if (attributes == actor->end() || !attributes->is_object()) return EngineChange{};
+    auto sut = text_at(*attributes, "io.sutfleet.sut");
+    if (sut.empty()) return std::nullopt;  // the broker, ourselves, a helper
+    return EngineChange{std::move(sut), text_at(*actor, "ID")};
 }
 
 std::string text_member(std::string_view text, std::string_view key) {

@@ -1,6 +1,7 @@
 #pragma once
 // The engine's JSON to our words and back. Pure; never throws. Source: Docker Engine API v1.40 and later.
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,6 +29,11 @@ Result<ServerVersion> decode_version(std::string_view json);
 [[nodiscard]] std::string encode_create(const AgentContainer& wanted, ApiVersion api);
 /// Ids of a container list.
 Result<std::vector<std::pair<std::string, std::string>>> decode_list(std::string_view json);  ///< (id, name)
+/// The same list as containers, with what it tells of each.
+Result<std::vector<FoundContainer>> decode_summaries(std::string_view json);
+[[nodiscard]] ContainerStatus status_of(std::string_view text);
+/// One line of the event stream. @return nothing for what is no agent of ours; an empty change for what is no event
+[[nodiscard]] std::optional<EngineChange> decode_event(std::string_view line);
 Result<FoundContainer> decode_container(std::string_view json);
 /// The value of one text member, "" when it is absent: `Id`, `message`, …
 [[nodiscard]] std::string text_member(std::string_view json, std::string_view key);

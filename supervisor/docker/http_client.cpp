@@ -28,7 +28,16 @@ std::size_t collect(char* bytes, std::size_t size, std::size_t count, void* into
 struct Stream {
     const std::function<bool(std::string_view)>& sink;
     const std::function<bool()>& go_on;
+    const std::function<void()>& begun;
 };
+
+/// The empty line ends the headers.
+std::size_t hear_header(char* bytes, std::size_t size, std::size_t count, void* into) noexcept try {
+    if (std::string_view(bytes, size * count) == "\r\n") static_cast<Stream*>(into)->begun();
+    return size * count;
+} catch (...) {
+    return 0;
+}
 
 std::size_t pass_on(char* bytes, std::size_t size, std::size_t count, void* into) noexcept try {
     return static_cast<Stream*>(into)->sink({bytes, size * count}) ? size * count : 0;
@@ -105,11 +114,11 @@ Result<HttpAnswer> HttpClient::send(const Request& request) const {
 }
 
 Result<void> HttpClient::stream(const std::string& path, const std::function<bool(std::string_view)>& sink,
-                                const std::function<bool()>& go_on) const {
+                                const std::function<bool()>& go_on, const std::function<void()>& begun) const {
     const Handle handle(curl_easy_init());
     if (!handle) return fail(ErrorKind::transient, "out of memory");
     CURL* curl = handle.get();
-    Stream stream{sink, go_on};
+    Stream stream{sink, go_on, begun};
     char detail[CURL_ERROR_SIZE] = "";
     const std::string url = base_ + path;
     curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
@@ -121,6 +130,8 @@ Result<void> HttpClient::stream(const std::string& path, const std::function<boo
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, pass_on);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, &stream);
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, hear_header);
+    curl_easy_setopt(curl, CURLOPT_HEADERDATA, &stream);
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
     curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, progress);
     curl_easy_setopt(curl, CURLOPT_XFERINFODATA, &stream);

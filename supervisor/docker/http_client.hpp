@@ -31,9 +31,9 @@ class HttpClient {
     /// @return transient when the engine does not answer, with what to do about it.
     Result<HttpAnswer> send(const Request& request) const;
     /// Streams an endless answer to `sink` until it returns false, `go_on` does, or the connection ends.
-    /// `go_on` is asked at least once a second.
+    /// `go_on` is asked at least once a second; `begun` is called once the answer's headers are there.
     Result<void> stream(const std::string& path, const std::function<bool(std::string_view)>& sink,
-                        const std::function<bool()>& go_on) const;
+                        const std::function<bool()>& go_on, const std::function<void()>& begun) const;
 
   private:
     std::string socket_;  ///< empty for TCP

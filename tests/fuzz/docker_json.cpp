@@ -10,6 +10,9 @@ void fuzz(std::string_view text) {
     if (const auto version = decode_version(text)) must(version->version == text_member(text, "Version"));
     if (const auto list = decode_list(text))
         for (const auto& [id, name] : *list) must(id.size() + name.size() <= text.size());
+    if (const auto list = decode_summaries(text))
+        for (const auto& one : *list) must(!one.id.empty() && one.summary && one.id.size() + one.sut.size() <= text.size());
+    (void)decode_event(text);
     if (const auto found = decode_container(text)) {
         must(found->id == text_member(text, "Id"));
         must(found->health_log.size() <= 500 && found->health_log.find('\n') == std::string::npos);

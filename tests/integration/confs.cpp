@@ -86,3 +86,47 @@ TEST_CASE("a conf must be absent for 3 s in a folder that can be read") {
     confs.scan(k_start + 24s);
     CHECK_FALSE(confs.files().contains(k_alpha));
 }
+
+TEST_CASE("a change that was told reads that SUT's files, and leaves the others alone") {
+    const Folder folder;
+    for (const auto* name : {"alpha.conf", "alpha-2.conf", "bravo.conf"}) folder.write(name, "description: one\n");
+    ConfFolder confs(folder.path());
+    confs.look(k_start);
+    CHECK(confs.take_changed().size() == 3);
+    auto look = [&, now = k_start]() mutable {
+        confs.look(now += 100ms);
+        confs.look(now += 100ms);
+        return confs.take_changed();
+    };
+    // Nobody told of bravo's.
+    folder.write("bravo.conf", "description: two\n");
+    folder.write("alpha.conf", "description: two\n");
+    confs.touch("alpha.conf");
+    CHECK(look() == std::set{k_alpha});
+    folder.write("alpha_key.pem", "x");
+    confs.touch("alpha_key.pem");
+    CHECK(look() == std::set{k_alpha});
+    CHECK(confs.files().at(k_alpha).companions.size() == 2);
+    fs::remove(folder.path() + "/alpha_key.pem");
+    confs.touch("alpha_key.pem");
+    CHECK(look() == std::set{k_alpha});
+    folder.write("alpha-2.yaml", "x");
+    confs.touch("alpha-2.yaml");
+    CHECK(look() == std::set{*SutName::parse("alpha-2")});
+    folder.write("Bad.conf", "");
+    confs.touch("Bad.conf");
+    CHECK(confs.complaints().contains("Bad.conf"));
+    fs::remove(folder.path() + "/Bad.conf");
+    confs.touch("Bad.conf");
+    CHECK(confs.complaints().empty());
+    fs::remove(folder.path() + "/alpha.conf");
+    confs.touch("alpha.conf");
+    CHECK(confs.look(k_start + 5s) == k_start + 5s + k_absence);
+    confs.look(k_start + 5s + k_absence);
+    CHECK(confs.take_changed() == std::set{k_alpha});
+    CHECK_FALSE(confs.files().contains(k_alpha));
+    // What nobody told of is found by the slow look at all.
+    confs.look(k_start + k_scan_all);
+    confs.look(k_start + k_scan_all + 1s);
+    CHECK(confs.take_changed() == std::set{*SutName::parse("bravo")});
+}

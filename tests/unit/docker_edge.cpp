@@ -98,6 +98,44 @@ TEST_CASE("answers of the engine, right and wrong") {
     CHECK(text_member("<html>", "message").empty());
 }
 
+TEST_CASE("a list of containers gives what it tells of each, and what is no list is an error") {
+    const auto list = decode_summaries(R"j([
+        {"Id":"1","Names":["/lab-alpha","/other/alias"],"Image":"i","Labels":{"io.sutfleet.stack":"lab","io.sutfleet.sut":"alpha",
+         "io.sutfleet.config-hash":"h"},"State":"running","Status":"Up 2 hours (healthy)","Mounts":[{"Name":"x","Id":"no"}],"SizeRw":-1},
+        {"Id":"2","Names":null,"Labels":{"io.sutfleet.sut":"bravo"},"State":"exited","Status":"Exited (137) 3 seconds ago"},
+        {"Id":"3","State":"paused","Status":"Up 1 second (Paused)"}, {"Id":"4","State":"running","Status":"Up 1 second (health: starting)"}])j");
+    REQUIRE(list);
+    REQUIRE(list->size() == 4);
+    CHECK((*list)[0].name == "lab-alpha");
+    CHECK((*list)[0].stack == "lab");
+    CHECK((*list)[0].sut == "alpha");
+    CHECK((*list)[0].config_hash == "h");
+    CHECK((*list)[0].health == EngineHealth::healthy);
+    CHECK((*list)[0].summary);
+    CHECK((*list)[1].status == ContainerStatus::exited);
+    CHECK((*list)[1].exit_code == 137);
+    CHECK((*list)[2].status == ContainerStatus::paused);
+    CHECK((*list)[3].health == EngineHealth::starting);
+    CHECK(decode_summaries("[]")->empty());
+    for (const auto* bad : {"", "{", "{}", "null", "[1]", "[[]]", R"([{"Names":[]}])", R"([{"Id":"1"})"}) {
+        CAPTURE(bad);
+        CHECK_FALSE(decode_summaries(bad));
+    }
+}
+
+TEST_CASE("an event names the SUT that it is about, none of ours, or nothing that can be known") {
+    const auto change = decode_event(R"({"Actor":{"ID":"1","Attributes":{"io.sutfleet.sut":"alpha","name":"lab-alpha"}}})");
+    REQUIRE(change);
+    CHECK(change->sut == "alpha");
+    CHECK(change->id == "1");
+    CHECK_FALSE(decode_event(R"({"Actor":{"ID":"1","Attributes":{"io.sutfleet.role":"helper"}}})"));
+    for (const auto* odd : {"", "{", "[]", "{}", R"({"Actor":[]})", R"({"Actor":{"Attributes":1}})"}) {
+        CAPTURE(odd);
+        REQUIRE(decode_event(odd));
+        CHECK(decode_event(odd)->sut.empty());
+    }
+}
+
 TEST_CASE("a framed stream is taken apart, also one that is cut off") {
     const std::string frame("\x01\0\0\0\0\0\0\x02hi", 10);
     CHECK(unframe(frame + frame) == "hihi");

@@ -1,0 +1,127 @@
+'use strict';
+// A fleet of real idle agents: from confs to all running and all `ok`, against the engine's own cost for the same
+// containers; then what the fleet costs at rest, one changed conf, and the broker's return.
+// usage: node fleet_agents.js COUNT
+const { spawn, spawnSync } = require('node:child_process');
+const fs = require('node:fs');
+const http = require('node:http');
+const path = require('node:path');
+const readline = require('node:readline');
+const { docker, inspect, container, byRole, sutDir, until, sleep, Explorer } = require('../e2e/support.js');
+
+const count = Number(process.argv[2] ?? 50);
+const image = `sutfleet/agent:${process.env.SUTFLEET_TAG}`;
+const socketPath = process.env.SUTFLEET_SOCKET ?? '/var/run/docker.sock';
+const suts = Array.from({ length: count }, (_, i) => `fleet${i}`);
+const seconds = (from) => (performance.now() - from) / 1000;
+const row = (what, value, note = '') => console.log(`${what.padEnd(46)} ${value.padStart(9)}   ${note}`);
+
+function call(method, target, body) {
+  return new Promise((done, bad) => {
+    const request = http.request({ socketPath, method, path: `/v1.41${target}`, headers: { 'Content-Type': 'application/json' } }, (answer) => {
+      let text = '';
+      answer.on('data', (part) => { text += part; });
+      answer.on('end', () => (answer.statusCode < 400 ? done(text) : bad(new Error(`${target}: ${text}`))));
+    });
+    request.on('error', bad);
+    request.end(body && JSON.stringify(body));
+  });
+}
+
+async function eightAtOnce(names, work) {
+  const left = [...names];
+  await Promise.all(Array.from({ length: 8 }, async () => { while (left.length) await work(left.shift()); }));
+}
+
+/** The same container as an agent's, but that it only sleeps: several cannot be one agent. */
+function like(agent) {
+  const { Config: config, HostConfig: host } = agent;
+  const labels = { 'io.sutfleet.bench': 'fleet' };
+  return { Image: config.Image, Entrypoint: ['/bin/sleep'], Cmd: ['1000'], Env: config.Env, Labels: labels, Healthcheck: config.Healthcheck,
+    StopTimeout: 0, User: config.User, HostConfig: host, NetworkingConfig: { EndpointsConfig: { [host.NetworkMode]: {} } } };
+}
+
+const bare = () => docker('ps', '-aq', '--filter', 'label=io.sutfleet.bench=fleet').split('\n').filter(Boolean);
+const removeBare = () => eightAtOnce(bare(), (id) => call('DELETE', `/containers/${id}?force=1`));
+/** CPU seconds of a process with all its threads. */
+const cpu = (pid) => fs.readdirSync(`/proc/${pid}/task`)
+  .reduce((sum, task) => sum + Number(fs.readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ')[0]) / 1e9, 0);
+
+async function main() {
+  const running = new Set();
+  const events = spawn('docker', ['events', '--filter', 'event=start', '--format', '{{.Actor.Attributes.name}}']);
+  readline.createInterface({ input: events.stdout }).on('line', (name) => running.add(name));
+  const explorer = await Explorer.open();
+  const isOk = (sut) => explorer.get(`${sut}/agent`) === 'ok';
+  const write = (sut, more = '') => fs.writeFileSync(path.join(sutDir, `${sut}.conf`), `description: benchmark\n${more}`);
+  write('pattern');
+  await until('the pattern is ok', () => isOk('pattern'), 120);
+  const spec = like(inspect(container('pattern')));
+
+  let begin = performance.now();
+  await eightAtOnce(suts, async (sut) => {
+    const { Id: id } = JSON.parse(await call('POST', `/containers/create?name=${container(sut)}-bare`, spec));
+    await call('POST', `/containers/${id}/start`);
+  });
+  const bareRate = count / seconds(begin);
+  await removeBare();
+  const loop = Math.min(count, 10);
+  begin = performance.now();
+  for (let i = 0; i < loop; i += 1)
+    if (spawnSync('docker', ['run', '-d', '--label', 'io.sutfleet.bench=fleet', image, 'sleep', '1000']).status !== 0) throw new Error('docker run failed');
+  const loopRate = loop / seconds(begin);
+  await removeBare();
+  await sleep(2000);
+
+  begin = performance.now();
+  for (const sut of suts) write(sut);
+  await until('all run', () => suts.every((sut) => running.has(container(sut))), 600);
+  const rate = count / seconds(begin);
+  await until('all ok', () => suts.every(isOk), 300);
+  const allOk = seconds(begin);
+  row('bare create + start, eight at once, 1/s', bareRate.toFixed(2));
+  row('docker run -d in a loop, 1/s', loopRate.toFixed(2), `(${loop})`);
+  row('supervisor, from empty to all running, 1/s', rate.toFixed(2), `ratio to bare ${(rate / bareRate).toFixed(2)}, aim: at least 0.90`);
+  row('to all ok, s', allOk.toFixed(1));
+
+  await sleep(15000);
+  const pid = inspect(byRole('supervisor')).State.Pid;
+  const used = cpu(pid);
+  begin = performance.now();
+  await sleep(30000);
+  row('supervisor at rest, % of a core', ((cpu(pid) - used) / seconds(begin) * 100).toFixed(2), `${count} agents; aim: under 0.5 with 200`);
+  const interval = inspect(container(suts[0])).Config.Healthcheck.Interval / 1e9;
+  row('health probe interval chosen, s', interval.toFixed(0));
+
+  const acted = [];
+  for (const sut of suts.slice(0, 10)) {
+    const mark = explorer.mark();
+    begin = performance.now();
+    write(sut, 'env: {BENCH: changed}\n');
+    const event = () => explorer.since(mark, 'fleet/events').map((m) => JSON.parse(m.text)).find((e) => e.sut === sut);
+    await until(`${sut} is acted on`, event, 30);
+    acted.push(seconds(begin));
+    const others = explorer.since(mark, 'fleet/events').map((m) => JSON.parse(m.text)).filter((e) => e.sut !== sut);
+    if (others.length) row('  acted on beside it', String(others.length), others.map((e) => `${e.action} ${e.sut}`).join(', '));
+  }
+  row('a changed conf delivered, worst of 10, s', Math.max(...acted).toFixed(2), 'aim: under 1');
+
+  const broker = byRole('broker');
+  docker('stop', '-t', '10', broker);
+  await sleep(5000);
+  docker('start', broker);
+  begin = performance.now();
+  const mark = explorer.mark();
+  await until('all are back', () => {
+    const back = new Set(explorer.log.slice(mark).filter((m) => !m.retain && m.text === 'ok').map((m) => m.topic));
+    return suts.every((sut) => back.has(`${sut}/agent`));
+  }, 120);
+  row('all agents back after the broker, s', seconds(begin).toFixed(1), 'aim: under 10');
+  events.kill();
+  await explorer.close();
+}
+main().then(() => process.exit(0), async (error) => {
+  console.error(error.message);
+  await removeBare().catch(() => {});
+  process.exit(1);
+});

@@ -1,0 +1,157 @@
+// The supervisor's program with an engine that answers as a real one seldom does.
+#include <doctest/doctest.h>
+
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "private_supervisor.hpp"
+
+using namespace sutfleet;
+using namespace std::chrono_literals;
+using test::eventually;
+using test::has;
+using Fault = test::FakeEngine::Fault;
+
+namespace {
+
+/// Not on the bus, and so never missed there.
+constexpr auto k_conf = "description: a lab device\nhealth: {max_age: 1d}\n";
+
+std::string name(int i) { return "sut" + std::to_string(i); }
+
+struct Lab : test::PrivateSupervisor {
+    explicit Lab(int suts) : PrivateSupervisor(SUPERVISOR) {
+        for (int i = 0; i < suts; ++i) write_conf(name(i), k_conf);
+    }
+    bool all_run(std::size_t count) {
+        return eventually([&] { return engine.running() == count; }, 60s);
+    }
+    /// Nothing more is asked of the engine, but for the list now and then.
+    bool quiet() {
+        for (int i = 0; i < 100; ++i) {
+            const auto before = engine.all_asked() - engine.asked("list");
+            std::this_thread::sleep_for(500ms);
+            if (engine.all_asked() - engine.asked("list") == before) return true;
+        }
+        return false;
+    }
+};
+
+sys::UniqueFd connect_to(const std::string& path) {
+    sys::UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    std::strncpy(address.sun_path, path.c_str(), sizeof address.sun_path - 1);
+    const timeval limit{20, 0};
+    ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) return {};
+    return fd;
+}
+
+std::string scrape(const std::string& path) {
+    const auto fd = connect_to(path);
+    constexpr std::string_view k_request = "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n";
+    if (!fd || ::send(fd.get(), k_request.data(), k_request.size(), MSG_NOSIGNAL) < 0) return {};
+    std::string out;
+    char part[4096];
+    for (ssize_t got = 0; (got = ::recv(fd.get(), part, sizeof part, 0)) > 0;) out.append(part, static_cast<std::size_t>(got));
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("supervisor: refused, cut off and hanging answers for some SUTs delay no other, and heal") {
+    Lab lab(40);
+    const std::map<std::string, Fault> faults{{"sut1", Fault::hangs},    {"sut2", Fault::hangs},   {"sut3", Fault::refused},
+                                              {"sut4", Fault::conflict}, {"sut5", Fault::cut_off}, {"sut6", Fault::not_found}};
+    for (const auto& [sut, fault] : faults) lab.engine.fail(sut, fault);
+    lab.start();
+    CHECK(lab.all_run(34));
+    CHECK(lab.engine.hanging() == 2);
+    CHECK(eventually([&] { return lab.engine.asked("failed", "sut3") >= 3; }, 30s));
+    CHECK(lab.runs());
+    for (const auto* sut : {"sut1", "sut2", "sut3", "sut4", "sut5", "sut6"}) lab.engine.fail(sut, Fault::none);
+    CHECK(lab.all_run(40));
+    CHECK(lab.quiet());
+    CHECK(lab.engine.asked("create", "sut0") == 1);
+}
+
+TEST_CASE("supervisor: looks at one container that hang or fail hold up no other SUT, and are made again") {
+    Lab lab(10);
+    lab.start();
+    REQUIRE(lab.all_run(10));
+    REQUIRE(lab.quiet());
+    for (const auto* sut : {"sut1", "sut2", "sut3"}) lab.engine.blind(sut, Fault::hangs);
+    lab.engine.blind("sut4", Fault::refused);
+    lab.engine.blind("sut5", Fault::cut_off);
+    for (int i = 1; i < 10; ++i) lab.engine.end(name(i), 1);
+    CHECK(eventually([&] { return lab.engine.runs("sut6") && lab.engine.runs("sut7") && lab.engine.runs("sut8") && lab.engine.runs("sut9"); }));
+    for (int i = 1; i < 6; ++i) lab.engine.blind(name(i), Fault::none);
+    CHECK(lab.all_run(10));
+    CHECK(lab.runs());
+}
+
+TEST_CASE("supervisor: a change looks at its own container and at nothing else") {
+    Lab lab(30);
+    lab.start();
+    REQUIRE(lab.all_run(30));
+    REQUIRE(lab.quiet());
+    const auto before = lab.engine.all_asked() - lab.engine.asked("list");
+    const auto looks = lab.engine.asked("inspect", "sut7");
+    lab.engine.nudge("sut7");
+    CHECK(eventually([&] { return lab.engine.asked("inspect", "sut7") == looks + 1; }));
+    CHECK(lab.quiet());
+    CHECK(lab.engine.all_asked() - lab.engine.asked("list") == before + 1);
+    const auto others = [&] {
+        std::size_t sum = 0;
+        for (int i = 0; i < 30; ++i)
+            if (i != 9) sum += lab.engine.asked("inspect", name(i));
+        return sum;
+    };
+    const auto untouched = others();
+    const auto helpers = lab.engine.asked("create");
+    lab.write_conf("sut9", std::string(k_conf) + "env: {A: b}\n");
+    CHECK(eventually([&] { return lab.engine.asked("create") == helpers + 1; }));  // the helper of its delivery
+    CHECK(lab.quiet());
+    CHECK(others() == untouched);
+    lab.remove_conf("sut9");
+    CHECK(eventually([&] { return lab.engine.running() == 29; }));
+    CHECK(lab.quiet());
+    CHECK(others() == untouched);
+}
+
+TEST_CASE("supervisor: what ended while no event could be heard is found once they are heard again") {
+    Lab lab(10);
+    lab.start();
+    REQUIRE(lab.all_run(10));
+    REQUIRE(lab.quiet());
+    const auto looks = lab.engine.asked("inspect", "sut4");
+    lab.engine.end("sut3", 1, false);
+    const auto lists = lab.engine.asked("list");
+    lab.engine.break_events();
+    CHECK(lab.all_run(10));
+    CHECK(lab.engine.asked("list") > lists);
+    CHECK(lab.quiet());
+    CHECK(lab.engine.asked("inspect", "sut4") == looks);  // the list says the same of it as before
+}
+
+TEST_CASE("supervisor: its metrics follow the fleet, and a client that says nothing holds up no other for long") {
+    Lab lab(5);
+    lab.engine.fail("sut1", Fault::refused);
+    lab.start();
+    REQUIRE(lab.all_run(4));
+    const auto says = [&](const std::string& line) { return eventually([&] { return has(scrape(lab.metrics_socket()), "\n" + line + "\n"); }); };
+    CHECK(says("sutfleet_agents{state=\"running\"} 4"));
+    CHECK(says("sutfleet_suts 5"));
+    CHECK(says("sutfleet_broker_connected 1"));
+    CHECK(says("sutfleet_engine_up 1"));
+    CHECK_FALSE(has(scrape(lab.metrics_socket()), "action_failures_total{action=\"create\"} 0"));
+    const auto silent = connect_to(lab.metrics_socket());
+    REQUIRE(silent);
+    CHECK(has(scrape(lab.metrics_socket()), "200 OK"));
+    lab.engine.end("sut2", 1);
+    CHECK(says("sutfleet_agent_restarts_total 1"));
+}

@@ -1,0 +1,100 @@
+#pragma once
+// Speaks, on a unix socket, the calls of the Docker Engine API that the supervisor makes, and runs nothing: for fleets
+// larger than a machine, and for answers that a real engine gives seldom. Everything else is tested against a real one.
+// Threads: one answers all calls, one after the other; the functions are for the test's own thread.
+
+#include <map>
+#include <mutex>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "private_broker.hpp"
+#include "sys/fd.hpp"
+
+namespace sutfleet::test {
+
+class FakeEngine {
+  public:
+    explicit FakeEngine(std::string stack);
+    ~FakeEngine();
+    FakeEngine(const FakeEngine&) = delete;
+    FakeEngine& operator=(const FakeEngine&) = delete;
+    [[nodiscard]] std::string host() const { return "unix://" + path_; }
+
+    enum class Fault {
+        none,
+        refused,    ///< 500 with a message
+        conflict,   ///< 409
+        not_found,  ///< 404
+        cut_off,    ///< half of an answer
+        hangs,      ///< none, until the fault is another
+    };
+    /// Of the calls that make or change this SUT's container (`POST` on it).
+    void fail(const std::string& sut, Fault fault);
+    /// Of the calls that look at it.
+    void blind(const std::string& sut, Fault fault);
+    /// The agent's process ends by itself. With `told` false its event is lost.
+    void end(const std::string& sut, int exit_code, bool told = true);
+    /// An event that changes nothing.
+    void nudge(const std::string& sut);
+    void break_events();
+
+    [[nodiscard]] std::size_t running();
+    [[nodiscard]] bool runs(const std::string& sut);
+    /// How often something was asked, by kind: list, inspect, create, start, archive …
+    [[nodiscard]] std::size_t asked(const std::string& what);
+    /// The same, of one SUT's container.
+    [[nodiscard]] std::size_t asked(const std::string& what, const std::string& sut);
+    [[nodiscard]] std::size_t all_asked();
+    /// Calls that hang now.
+    [[nodiscard]] std::size_t hanging();
+
+  private:
+    struct Container {
+        std::string id, name, sut, hash, image, status = "created", started;
+        int exit_code = 0;
+    };
+    struct Request {
+        std::string method, path, query, body;
+    };
+    struct Answer {
+        int status = 200;
+        std::string body = "{}";
+    };
+    void serve();
+    void serve_one(sys::UniqueFd connection);
+    void set_fault(std::map<std::string, Fault>& of, const std::string& sut, Fault fault);
+    static bool read_request(int fd, Request& into);
+    /// With the lock.
+    Answer answer(const Request& request);
+    Answer answer_container(const Request& request, const std::string& key, const std::string& verb);
+    Answer create(const Request& request);
+    Answer list(const Request& request);
+    [[nodiscard]] static std::string inspect(const Container& one, const std::string& stack);
+    Container* find(const std::string& key);
+    void change(Container& one, const std::string& status, const std::string& action);
+    void tell(const Container& one, const std::string& action);
+    void count(const std::string& what, const std::string& sut);
+    /// @return false when it was answered by the fault
+    bool pass_fault(const Request& request, sys::UniqueFd& connection);
+    [[nodiscard]] std::string sut_of(const Request& request);
+
+    const std::string stack_;
+    TempFolder folder_;
+    std::string path_;
+    sys::UniqueFd listener_;
+    std::mutex mutex_;  ///< guards all below
+    std::map<std::string, Container> containers_;   ///< by id
+    std::map<std::string, std::string> ids_;        ///< by name
+    std::set<std::string> volumes_;
+    std::map<std::string, Fault> faults_, blind_;
+    std::map<std::string, std::size_t> asked_;
+    std::vector<sys::UniqueFd> listeners_;  ///< of events
+    std::vector<std::pair<std::string, sys::UniqueFd>> hung_;  ///< SUT, connection
+    unsigned long long last_ = 0;
+    std::jthread thread_;
+};
+
+}  // namespace sutfleet::test
