@@ -56,6 +56,7 @@ void Supervisor::hear_agent(const SutName& sut, std::string_view level, const mq
     if (message.payload.empty()) return;
     auto& history = history_[sut];
     heard_.insert(sut);
+    pools_->hear(sut, level, message.payload, now);
     if (level == k_agent) {
         history.agent_says = message.payload;
         if (message.payload != k_offline) history.last_beat = now;
@@ -81,6 +82,25 @@ void Supervisor::correct_the_dead(const SutName& sut) {
     // Said once: from now on these topics are the agent's own again.
     board_.forget(topics_.of(sut, k_submit_status));
     board_.forget(topics_.of(sut, k_state));
+}
+
+void Supervisor::serve_queues(SteadyTime now) {
+    if (!confs_.known()) return;  // unknown, never empty: who submits now waits
+    std::map<SutName, PoolSut> suts;
+    for (const auto& [sut, file] : confs_.files()) {
+        if (!file.conf) continue;
+        auto& one = suts[sut];
+        one.queues.insert(file.conf->agent.queues.begin(), file.conf->agent.queues.end());
+        const auto history = history_.find(sut);
+        if (!file.conf->enabled)
+            one.why = "is parked";
+        else if (history != history_.end() && history->second.quarantined)
+            one.why = "is quarantined";
+        else if (history != history_.end() && history->second.busy)
+            one.why = "is being acted on";
+    }
+    pools_->set_suts(suts);
+    pools_->tick(*session_, board_, now);
 }
 
 /// Retained topics of SUTs that are neither wanted nor there: looked for, cleared, and their session ended.

@@ -14,6 +14,7 @@
 #include "executor.hpp"
 #include "mqtt/board.hpp"
 #include "mqtt/session.hpp"
+#include "pool/pools.hpp"
 #include "reconcile.hpp"
 #include "registrar.hpp"
 #include "report.hpp"
@@ -37,7 +38,7 @@ class Supervisor {
   private:
     Supervisor(const Settings& settings, sys::Wake wake, sys::Signals signals, sys::LockFile lock,
                std::unique_ptr<Engine> engine);
-    void connect();
+    Result<void> connect();
 
     // supervisor.cpp
     void wait(std::optional<SteadyTime> until);
@@ -61,6 +62,7 @@ class Supervisor {
     void report_sut(const SutName& sut, const std::map<SutName, std::string>& holds);
     void correct_the_dead(const SutName& sut);
     void clear_retired(SteadyTime now);
+    void serve_queues(SteadyTime now);
     void say(const Event& event);
     void publish(std::string topic, std::string payload, bool retain);
 
@@ -76,6 +78,7 @@ class Supervisor {
     Registrar registrar_;
     mqtt::Board board_;
     std::unique_ptr<mqtt::Session> session_;
+    std::unique_ptr<Pools> pools_;
 
     std::map<SutName, FoundContainer> found_;
     bool found_known_ = false;  ///< false while the engine has not answered: unknown, never empty
