@@ -7,6 +7,7 @@
 #include "agent.hpp"
 #include "core/duration.hpp"
 #include "core/json_guard.hpp"
+#include "handover.hpp"
 #include "sys/clock.hpp"
 #include "sys/crash_point.hpp"
 #include "sys/log.hpp"
@@ -117,6 +118,10 @@ void Agent::hear(const mqtt::Message& message, SteadyTime now) {
     if (message.payload.empty() && verb == "cancel" && !current_) return;
     sys::crash_point("command: not obeyed");
     if (verb == "tail") return answer(message, verb, tail(message.payload), DataForm::json);
+    if (is_handover(verb)) {
+        const bool may_start = !current_ && !stopping_ && household_->ready() && cleanups_.empty();
+        return answer(message, verb, hand_over(*book_, verb, message.payload, may_start, sys::wall_now()), DataForm::json);
+    }
     const auto outcome = obey(verb, argument_of(message.payload), now);
     sys::crash_point("command: obeyed, not answered");
     answer(message, verb, outcome);
@@ -158,7 +163,7 @@ Result<std::string> Agent::obey(std::string_view verb, const std::string& argume
         }
         const auto id = JobId::parse(argument);
         auto record = id ? book_->find(*id) : std::nullopt;
-        if (!record) return fail(ErrorKind::not_found, argument.empty() ? "no job runs" : "no such job: " + argument);
+        if (!record || record->only_offered()) return fail(ErrorKind::not_found, argument.empty() ? "no job runs" : "no such job: " + argument);
         if (record->state != JobState::queued)
             return fail(ErrorKind::conflict, "job " + argument + " is " + std::string(to_string(record->state)));
         record->state = JobState::canceled;

@@ -8,9 +8,10 @@
 #include <cerrno>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
-#include <random>
 #include <utility>
 
+#include "job/content_digest.hpp"
+#include "job/job_id.hpp"
 #include "job_run.hpp"
 #include "sys/clock.hpp"
 #include "sys/crash_point.hpp"
@@ -90,6 +91,7 @@ void JobBook::remember(const JobRecord& record) {
         return;
     }
     live_.erase(record.id);
+    if (record.only_offered()) return;
     std::erase_if(done_, [&](const JobRecord& old) { return old.id == record.id; });
     done_.push_front(record);
     if (done_.size() <= k_shown_jobs) return;
@@ -153,21 +155,9 @@ void JobBook::compact(WallTime now) {
 
 std::string JobBook::folder(const JobId& id) const { return folder_ + "/" + id.str(); }
 
-JobId JobBook::make_id(WallTime now) {
-    // Sorts by time; 40 random bits tell apart what comes in the same millisecond.
-    static std::mt19937_64 random{std::random_device{}()};
-    constexpr std::string_view k_digits = "0123456789abcdefghjkmnpqrstvwxyz";
-    auto ms = static_cast<std::uint64_t>(
-        std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count());
-    std::string text(18, 'j');
-    for (std::size_t i = 9; i > 0; --i, ms >>= 5) text[i] = k_digits[ms & 31];
-    for (std::size_t i = 10; i < 18; ++i) text[i] = k_digits[random() & 31];
-    return *JobId::parse(text);
-}
-
 std::size_t JobBook::waiting() const {
     return static_cast<std::size_t>(std::ranges::count_if(
-        live_, [](const auto& entry) { return entry.second.state == JobState::queued; }));
+        live_, [](const auto& entry) { return entry.second.state == JobState::queued && !entry.second.only_offered(); }));
 }
 
 JobBook::Answer JobBook::accept(std::string_view payload, bool retained, WallTime now, ReplyTo reply_to, const Arrival& arrival) {
@@ -192,7 +182,9 @@ JobBook::Answer JobBook::decide(std::string_view payload, bool retained, WallTim
     const auto digest = content_digest(request->json);
     if (request->id) {
         if (const auto known = known_.find(*request->id); known != known_.end()) {
-            if (known->second.content != number_of(digest)) return reject("id used: " + request->id->str());
+            const auto live = live_.find(*request->id);
+            const bool only_offered = live != live_.end() && live->second.only_offered();
+            if (only_offered || known->second.content != number_of(digest)) return reject("id used: " + request->id->str());
             return known_answer(*request->id);
         }
     }
@@ -202,7 +194,7 @@ JobBook::Answer JobBook::decide(std::string_view payload, bool retained, WallTim
     if (repeat.kind == Repeats::Kind::repeat) return reject("duplicate of " + repeat.of->str());
     if (!refuse_all_.empty()) return reject(refuse_all_);
     if (waiting() >= k_queue_limit) return reject("queue full");
-    const auto id = request->id ? *request->id : make_id(now);
+    const auto id = request->id ? *request->id : make_job_id(now);
     auto record = journal(*request, payload, id, now, arrival, repeat);
     if (!record) return reject("cannot write the journal: " + record.error().message);
     if (!request->id) repeats_.accepted({id, number_of(digest), arrival.packet, now, arrival.connection});
@@ -315,7 +307,7 @@ std::vector<JobRecord> JobBook::queued() const {
     const std::scoped_lock lock(mutex_);
     std::vector<JobRecord> out;
     for (const auto& [id, record] : live_)
-        if (record.state == JobState::queued) out.push_back(record);
+        if (record.state == JobState::queued && !record.only_offered()) out.push_back(record);
     std::ranges::sort(out, sooner);
     return out;
 }
@@ -339,7 +331,7 @@ std::size_t JobBook::queued_count() const {
 std::optional<JobRecord> JobBook::next(WallTime now) const {
     const auto text = format_rfc3339(now);
     const auto may_start = [&](const JobRecord& record) {
-        return record.state == JobState::queued && record.not_before <= text && record.repeat_of.empty();
+        return record.state == JobState::queued && record.not_before <= text && record.repeat_of.empty() && !record.only_offered();
     };
     const std::scoped_lock lock(mutex_);
     const JobRecord* first = nullptr;
@@ -355,15 +347,17 @@ void JobBook::expire(std::optional<std::chrono::milliseconds> longest_wait, Wall
     const auto expired = [&](const JobRecord& record) { return !record.expires.empty() && record.expires <= text; };
     // A job that has run before waits for its next attempt: that is no wait for its first.
     const auto waited = [&](const JobRecord& record) { return record.attempt == 1 && record.submitted < oldest; };
+    const auto oldest_offer = format_rfc3339(now - k_offer_life);
+    const auto stale = [&](const JobRecord& record) { return record.only_offered() && record.handover->offered < oldest_offer; };
     std::vector<JobRecord> late;
     {
         const std::scoped_lock lock(mutex_);
         for (const auto& [id, record] : live_)
-            if (record.state == JobState::queued && (expired(record) || waited(record))) late.push_back(record);
+            if (record.state == JobState::queued && (record.only_offered() ? stale(record) : expired(record) || waited(record))) late.push_back(record);
     }
     std::ranges::sort(late, sooner);
     for (auto& record : late) {
-        record.reason = expired(record) ? "not started until " + record.expires : "waited longer than timeouts.queue";
+        record.reason = record.only_offered() ? "not granted" : expired(record) ? "not started until " + record.expires : "waited longer than timeouts.queue";
         record.state = JobState::expired;
         record.finished = text;
         if (const auto updated = update(std::move(record)); !updated) sys::log(sys::Level::error, updated.error().message);
@@ -404,6 +398,89 @@ Result<JobRecord> JobBook::write(JobRecord record) {
     if (!at) return fail(at.error());
     known_[record.id].record_at = *at;
     return record;
+}
+
+/// What the journal cannot take is not given as a word.
+Result<JobRecord> JobBook::promise(JobRecord record, const std::string& payload) {
+    ++record.version;
+    const auto at = journal_->append({encode_job_record(record), payload});
+    if (!at) return fail(ErrorKind::transient, "cannot write the journal: " + at.error().message);
+    remember(record);
+    auto& known = known_[record.id];
+    known.record_at = *at;
+    if (!payload.empty()) known.request_at = *at;
+    return record;
+}
+
+/// An offer is for a SUT that has nothing to do.
+std::string JobBook::why_no_offer(bool may_start) const {
+    if (!refuse_all_.empty()) return refuse_all_;
+    return may_start && live_.empty() ? std::string() : "busy";
+}
+
+Result<JobBook::HandoverAnswer> JobBook::offer(const std::string& queue, unsigned number, const std::string& payload, bool may_start, WallTime now) {
+    using Word = HandoverAnswer::Word;
+    const std::scoped_lock lock(mutex_);
+    const auto request = decode_submit(payload);
+    if (!request || !request->id) return HandoverAnswer{Word::refused, request ? "the job has no id" : request.error().message};
+    const Handover handover{queue, number, false, format_rfc3339(now)};
+    const auto record = look_up(*request->id);
+    if (record && record->content != content_digest(request->json)) return HandoverAnswer{Word::refused, "id used: " + record->id.str()};
+    if (record && !record->only_offered()) return HandoverAnswer{Word::known, {}, record};
+    if (record && number < record->handover->number) return HandoverAnswer{Word::refused, "offered with a higher number since", record};
+    if (record && number == record->handover->number && !terminal(record->state)) return HandoverAnswer{Word::offered, {}, record};
+    if (record && number == record->handover->number) return HandoverAnswer{Word::refused, "that offer has ended: " + record->reason, record};
+    if (!record || terminal(record->state))
+        if (const auto why = why_no_offer(may_start); !why.empty()) return HandoverAnswer{Word::refused, why};
+    return journal_offer(record.value_or(JobRecord{.id = *request->id}), *request, payload, handover);
+}
+
+Result<JobBook::HandoverAnswer> JobBook::journal_offer(JobRecord record, const JobRequest& request, const std::string& payload, Handover handover) {
+    using Word = HandoverAnswer::Word;
+    if (record.sequence == 0) record.sequence = ++sequence_;
+    record.sut = sut_.str();
+    record.state = JobState::queued;
+    record.priority = request.priority;
+    record.command = shown_command(request.command);
+    record.content = content_digest(request.json);
+    record.submitted = handover.offered;
+    record.reason.clear();
+    record.finished.clear();
+    record.handover = std::move(handover);
+    auto written = promise(std::move(record), payload);
+    if (!written) return fail(written.error());
+    newest_.emplace(written->id, request);
+    return HandoverAnswer{Word::offered, {}, *std::move(written)};
+}
+
+Result<JobBook::HandoverAnswer> JobBook::grant(const JobId& id, unsigned number) {
+    using Word = HandoverAnswer::Word;
+    const std::scoped_lock lock(mutex_);
+    auto record = look_up(id);
+    if (!record) return HandoverAnswer{Word::unknown};
+    if (!record->only_offered()) return HandoverAnswer{Word::known, {}, record};
+    if (record->handover->number != number || terminal(record->state))
+        return HandoverAnswer{Word::refused, "offered last with the number " + std::to_string(record->handover->number) + ", " + std::string(to_string(record->state)), record};
+    record->handover->granted = true;
+    const auto written = promise(*record);
+    if (!written) return fail(written.error());
+    return HandoverAnswer{Word::granted, {}, *written};
+}
+
+Result<JobBook::HandoverAnswer> JobBook::withdraw(const JobId& id, unsigned number) {
+    using Word = HandoverAnswer::Word;
+    const std::scoped_lock lock(mutex_);
+    auto record = look_up(id);
+    if (!record) return HandoverAnswer{Word::unknown};
+    if (!record->only_offered()) return HandoverAnswer{Word::known, {}, record};
+    if (number < record->handover->number) return HandoverAnswer{Word::refused, "offered with a higher number since", record};
+    if (number == record->handover->number && terminal(record->state)) return HandoverAnswer{Word::withdrawn, {}, record};
+    record->handover->number = number;
+    record->state = JobState::rejected;
+    record->reason = "withdrawn";
+    const auto written = promise(*std::move(record));
+    if (!written) return fail(written.error());
+    return HandoverAnswer{Word::withdrawn, {}, *written};
 }
 
 Result<JobRequest> JobBook::request(const JobId& id) const {

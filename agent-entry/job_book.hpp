@@ -14,8 +14,8 @@
 #include <string>
 #include <vector>
 
+#include "job/journal.hpp"
 #include "job/submit_request.hpp"
-#include "job_journal.hpp"
 #include "job_record.hpp"
 #include "repeats.hpp"
 
@@ -27,6 +27,7 @@ inline constexpr std::size_t k_hidden_jobs = 2 * k_queue_limit;
 inline constexpr std::size_t k_ids_remembered = 100'000;
 inline constexpr std::uint64_t k_compact_from = 4 * 1024 * 1024;  ///< a smaller journal is left as it is
 inline constexpr std::chrono::days k_ids_remembered_for{30};
+inline constexpr std::chrono::minutes k_offer_life{10};  ///< without a grant
 
 class JobBook {
   public:
@@ -53,6 +54,20 @@ class JobBook {
     /// The broker's answer to how long it has run (see repeats.hpp); none: it gave none.
     void settle_repeats(std::optional<std::chrono::seconds> broker_uptime, WallTime now);
     void refuse_all(std::string why);
+
+    /// What becomes of a job from a queue for several SUTs, in this one's own word; it is journalled when it is given, and
+    /// it is not taken back. Without a journal there is no word.
+    struct HandoverAnswer {
+        /// `known`: it is this SUT's own already, whatever its state; `unknown`: the journal has nothing of it.
+        enum class Word { offered, granted, withdrawn, known, refused, unknown } word;
+        std::string why{};  ///< it is refused
+        std::optional<JobRecord> record{};
+    };
+    /// @param may_start whether a job that is granted now would start at once; one that is here already is known all the same
+    Result<HandoverAnswer> offer(const std::string& queue, unsigned number, const std::string& payload, bool may_start, WallTime now);
+    Result<HandoverAnswer> grant(const JobId& id, unsigned number);
+    /// No grant of this number or a lower one counts any more.
+    Result<HandoverAnswer> withdraw(const JobId& id, unsigned number);
 
     /// Answers since the last call, for the main thread to publish.
     std::vector<Answer> take_answers();
@@ -98,6 +113,8 @@ class JobBook {
     Result<JobRecord> journal(const JobRequest& request, std::string_view payload, const JobId& id, WallTime now,
                               const Arrival& arrival, const Repeats::Verdict& repeat);
     [[nodiscard]] Answer known_answer(const JobId& id) const;
+    [[nodiscard]] std::string why_no_offer(bool may_start) const;
+    Result<HandoverAnswer> journal_offer(JobRecord record, const JobRequest& request, const std::string& payload, Handover handover);
     Result<void> settle_repeat(JobRecord record, bool repeat, WallTime now);
     Result<void> load(WallTime now);
     void replay(std::uint64_t offset, const JournalEntry& entry);
@@ -105,10 +122,10 @@ class JobBook {
     void lose_running(WallTime now);
     void compact(WallTime now);
     Result<JobRecord> write(JobRecord record);
+    Result<JobRecord> promise(JobRecord record, const std::string& payload = {});
     void remember(const JobRecord& record);
     [[nodiscard]] Result<JobRequest> read_request(const JobId& id) const;
     [[nodiscard]] std::optional<JobRecord> look_up(const JobId& id) const;
-    JobId make_id(WallTime now);
     [[nodiscard]] std::size_t waiting() const;
 
     const std::string folder_;

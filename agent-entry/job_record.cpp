@@ -1,7 +1,6 @@
 #include "job_record.hpp"
 
 #include <array>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "core/json_guard.hpp"
@@ -51,20 +50,6 @@ std::size_t shown_size(const Artifact& artifact) {
     return dump(to_json(artifact)).size() + k_hash;
 }
 
-std::string shown_command(std::string_view command) {
-    auto shown = std::string(command.substr(0, command.find('\n')));
-    if (shown.size() > k_command_shown) shown.resize(k_command_shown);
-    return shown;
-}
-
-std::string content_digest(std::string_view text) {
-    std::uint64_t hash = 14695981039346656037ULL;
-    for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
-    std::array<char, 17> hex{};
-    std::snprintf(hex.data(), hex.size(), "%016llx", static_cast<unsigned long long>(hash));
-    return hex.data();
-}
-
 std::string encode_job_record(const JobRecord& record) {
     ordered_json phases = ordered_json::object();
     for (const auto& [name, result] : record.phases)
@@ -93,6 +78,8 @@ std::string encode_job_record(const JobRecord& record) {
     if (record.packet != 0) out["packet"] = record.packet;
     if (!record.repeat_of.empty()) out["repeat_of"] = record.repeat_of;
     if (record.cleanup_due) out["cleanup_due"] = true;
+    if (const auto& from = record.handover)
+        out["handover"] = {{"queue", from->queue}, {"number", from->number}, {"granted", from->granted}, {"offered", from->offered}};
     if (!record.not_before.empty()) out["not_before"] = record.not_before;
     if (record.estimate) out["estimate"] = *record.estimate;
     for (const auto& one : record.artifacts.list) out["artifacts"].push_back(to_json(one));
@@ -133,6 +120,10 @@ Result<JobRecord> decode_job_record(std::string_view text) try {
     if (from.contains("artifacts_more")) out.artifacts.more = integer_of<std::size_t>(from.at("artifacts_more"));
     if (from.contains("packet")) take_number(from, "packet", out.packet);
     if (from.contains("cleanup_due")) from.at("cleanup_due").get_to(out.cleanup_due);
+    if (from.contains("handover")) {
+        const auto& one = from.at("handover");
+        out.handover = {one.at("queue").get<std::string>(), integer_of<unsigned>(one.at("number")), one.at("granted").get<bool>(), one.at("offered").get<std::string>()};
+    }
     if (from.contains("not_before")) out.not_before = text_of(from, "not_before");
     return out;
 } catch (const std::exception& error) {

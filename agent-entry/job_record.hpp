@@ -38,6 +38,16 @@ struct Artifacts {
     bool operator==(const Artifacts&) const = default;
 };
 
+/// Of a job that comes from a queue for several SUTs: it may start only once it is granted, by the number that it was
+/// last offered with, so that no other SUT that it was offered to can start it as well.
+struct Handover {
+    std::string queue;
+    unsigned number = 0;
+    bool granted = false;
+    std::string offered{};  ///< when, RFC 3339
+    bool operator==(const Handover&) const = default;
+};
+
 struct JobRecord {
     JobId id;
     std::string sut{};
@@ -64,16 +74,15 @@ struct JobRecord {
     Artifacts artifacts{};
     int packet = 0;            ///< the packet identifier that a submit without an id came with; 0: it had one
     bool cleanup_due = false;  ///< it was cut off, and its cleanup is still to be done
+    std::optional<Handover> handover{};
+
+    /// It is not this SUT's yet, or it never was: nobody is shown it.
+    [[nodiscard]] bool only_offered() const { return handover && !handover->granted; }
     bool operator==(const JobRecord&) const = default;
 };
 
-inline constexpr std::size_t k_command_shown = 200;
 inline constexpr std::size_t k_artifacts_shown = 12'000;  ///< bytes of JSON
 [[nodiscard]] std::size_t shown_size(const Artifact& artifact);
-
-[[nodiscard]] std::string shown_command(std::string_view command);
-/// FNV-1a, 64 bits, as hex: tells two requests apart, protects against nothing.
-[[nodiscard]] std::string content_digest(std::string_view text);
 
 [[nodiscard]] std::string encode_job_record(const JobRecord& record);
 Result<JobRecord> decode_job_record(std::string_view json);

@@ -14,13 +14,13 @@ client_env() { # <user> <url> <file>
     "$2" "$1" "$(cat "/host/$1.password")" >"$3.new"
   mv "$3.new" "$3"
 }
-passwd_file() { # <file> <user>...: hashes change only with the passwords
+passwd_file() { # <file> <user>[=<whose password>]...: hashes change only with the passwords
   local file=$1 user sum
   shift
-  sum=$(for user in "$@"; do cat "/host/$user.password"; done | sha256sum)
+  sum=$(for user in "$@"; do echo "$user" && cat "/host/${user#*=}.password"; done | sha256sum)
   [ -s "$file" ] && [ "$(cat "/state/$(basename "$file").of" 2>/dev/null)" = "$sum" ] && return
   : >"$file.new"
-  for user in "$@"; do mosquitto_passwd -b "$file.new" "$user" "$(cat "/host/$user.password")"; done
+  for user in "$@"; do mosquitto_passwd -b "$file.new" "${user%%=*}" "$(cat "/host/${user#*=}.password")"; done
   chown 10001:10001 "$file.new"
   chmod 0640 "$file.new"
   mv "$file.new" "$file"
@@ -32,7 +32,7 @@ for user in operator viewer supervisor; do secret "/host/$user.password"; done
 client_env operator "mqtt://127.0.0.1:$port" /host/client.env
 client_env viewer "mqtt://127.0.0.1:$port" /host/viewer.env
 passwd_file /auth/people.passwd operator viewer
-passwd_file /auth/supervisor.passwd supervisor
+passwd_file /auth/supervisor.passwd supervisor fleet=supervisor
 client_env operator mqtt://broker:1883 /state/client.env
 cp /host/supervisor.password /state/supervisor.password
 chown -R "$owner" /host

@@ -65,6 +65,7 @@ void Supervisor::hear_agent(const SutName& sut, std::string_view level, const mq
         return;
     }
     if (message.payload.empty()) return;
+    pools_->hear(sut, level, message.payload, now);
     if (level == k_agent) {
         fleet_.beat(sut, message.payload, now);
         if (message.payload == k_offline) {
@@ -105,6 +106,17 @@ void Supervisor::correct_the_dead(const SutName& sut) {
     // Said once: from now on these topics are the agent's own again.
     board_.forget(topics_.of(sut, k_submit_status));
     board_.forget(topics_.of(sut, k_state));
+}
+
+/// What of a SUT matters to the queues; nothing of one that has no conf.
+std::optional<PoolSut> Supervisor::as_pool_sut(const SutName& sut) const {
+    const auto file = confs_.files().find(sut);
+    if (file == confs_.files().end() || !file->second.conf) return std::nullopt;
+    const auto& conf = *file->second.conf;
+    PoolSut out{{conf.agent.queues.begin(), conf.agent.queues.end()}};
+    if (fleet_.history(sut).quarantined) out.why = "is quarantined";
+    if (!conf.enabled) out.why = "is parked";
+    return out;
 }
 
 /// Retained topics of SUTs that are neither wanted nor there: looked for, cleared, and their session ended.
@@ -186,6 +198,8 @@ Result<std::string> Supervisor::obey(std::string_view verb, const std::string& a
 
 void Supervisor::report(SteadyTime now) {
     const auto changed = fleet_.take_changed();
+    for (const auto& sut : changed) pools_->set_sut(sut, as_pool_sut(sut));
+    if (confs_.known()) pools_->listen(settings_, wake_);  // before, each submit would be for an unknown queue
     for (const auto& sut : changed)
         if (fleet_.contains(sut) && !fleet_.strays().contains(sut) && !clearing_.contains(sut)) report_sut(sut);
     if (changed.empty() && now < fleet_report_at_) return;

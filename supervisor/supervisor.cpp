@@ -24,9 +24,8 @@ void keep_sooner(std::optional<SteadyTime>& into, std::optional<SteadyTime> othe
 }
 
 std::string host_name() {
-    auto name = sys::read_file("/etc/hostname", 256).value_or("?");
-    while (!name.empty() && name.back() == '\n') name.pop_back();
-    return name;
+    const auto name = sys::read_short_text("/etc/hostname");
+    return name.empty() ? "?" : name;
 }
 
 }  // namespace
@@ -53,7 +52,7 @@ Result<std::unique_ptr<Supervisor>> Supervisor::open(const Settings& settings) {
     });
     if (!events) return fail(events.error());
     supervisor->events_ = *std::move(events);
-    supervisor->connect();
+    if (auto connected = supervisor->connect(); !connected) return fail(connected.error());
     supervisor->serve_metrics();
     return supervisor;
 }
@@ -97,21 +96,22 @@ Supervisor::Supervisor(const Settings& settings, sys::Wake wake, sys::Signals si
       executor_(std::make_unique<Executor>(settings_, *engine_, wake_)),
       lookout_(std::make_unique<Lookout>(settings_, *engine_, wake_)) {}
 
-void Supervisor::connect() {
+Result<void> Supervisor::connect() {
     mqtt::SessionOptions options;
     options.url = settings_.broker;
     options.client_id = options.user = settings_.user;
-    options.password = [path = settings_.password_file] {
-        auto text = sys::read_file(path, 1024).value_or(std::string());
-        while (!text.empty() && text.back() == '\n') text.pop_back();
-        return text;
-    };
+    options.password = [path = settings_.password_file] { return sys::read_short_text(path); };
     options.will = mqtt::Will{topics_.fleet_supervisor(), std::string(k_offline)};
     options.subscriptions = {{topics_.of_all(k_agent), 1, true},      {topics_.of_all(k_jobs), 1, true},
                              {topics_.of_all(k_submit), 1, true},     {topics_.fleet_command("+"), 1, false},
                              {topics_.of_all("cmd/resume"), 1, false},  {topics_.fleet_sut("+"), 1, true}};
+    for (auto& one : Pools::subscriptions(topics_)) options.subscriptions.push_back(std::move(one));
     session_ = mqtt::Session::open(std::move(options), wake_);
     board_.set(topics_.fleet_supervisor(), "online");
+    auto pools = Pools::open(settings_.state_dir + "/queues.journal", topics_);
+    if (!pools) return fail(pools.error());
+    pools_ = *std::move(pools);
+    return {};
 }
 
 int Supervisor::run() {
@@ -133,6 +133,8 @@ int Supervisor::run() {
         keep_sooner(until, confs_again);
         if (!look_runs_) keep_sooner(until, next_look_);
         if (!looks_again_.empty()) keep_sooner(until, looks_again_.begin()->first);
+        pools_->tick(*session_, board_, now);
+        keep_sooner(until, pools_->due());
         board_.flush(*session_, now);
         measure(now);
         wait(until);

@@ -21,6 +21,7 @@
 #include "metrics_server.hpp"
 #include "mqtt/board.hpp"
 #include "mqtt/session.hpp"
+#include "pool/pools.hpp"
 #include "reconcile.hpp"
 #include "registrar.hpp"
 #include "report.hpp"
@@ -44,7 +45,7 @@ class Supervisor {
   private:
     Supervisor(const Settings& settings, sys::Wake wake, sys::Signals signals, sys::LockFile lock,
                std::unique_ptr<Engine> engine);
-    void connect();
+    Result<void> connect();
     void serve_metrics();
     void measure(SteadyTime began);
     template <typename Change>
@@ -93,6 +94,7 @@ class Supervisor {
     void report_sut(const SutName& sut);
     void correct_the_dead(const SutName& sut);
     void clear_retired(SteadyTime now);
+    [[nodiscard]] std::optional<PoolSut> as_pool_sut(const SutName& sut) const;
     void say(const Event& event);
     void publish(std::string topic, std::string payload, bool retain);
 
@@ -110,6 +112,7 @@ class Supervisor {
     Registrar registrar_;
     mqtt::Board board_;
     std::unique_ptr<mqtt::Session> session_;
+    std::unique_ptr<Pools> pools_;
 
     Fleet fleet_;
     bool found_known_ = false;  ///< false while the engine has not answered: unknown, never empty

@@ -52,6 +52,9 @@ std::string Topics::fleet_command(std::string_view verb) const {
 std::string Topics::fleet_response(std::string_view verb) const {
     return join(prefix_, k_fleet, "res/", verb);
 }
+std::string Topics::fleet_queue(std::string_view queue, std::string_view level) const {
+    return join(prefix_, k_fleet, "queue/", std::string(queue) + "/" + std::string(level));
+}
 
 std::optional<Topics::SutTopic> Topics::parse(std::string_view topic) const {
     if (!topic.starts_with(prefix_)) return std::nullopt;

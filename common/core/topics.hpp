@@ -35,6 +35,9 @@ class Topics {
     [[nodiscard]] std::string fleet_command(std::string_view verb) const;
     [[nodiscard]] std::string fleet_response(std::string_view verb) const;
 
+    /// Of a queue that several SUTs may serve: `submit`, `status`, `job/<id>`.
+    [[nodiscard]] std::string fleet_queue(std::string_view queue, std::string_view level) const;
+
     /// `<sut>/<rest>` taken apart; nothing for the fleet's topics or a bad SUT name.
     struct SutTopic {
         SutName sut;

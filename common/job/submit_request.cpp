@@ -201,4 +201,10 @@ Result<JobRequest> decode_submit(std::string_view payload) {
     return payload.front() == '{' ? decode_object(payload) : Result<JobRequest>(text_job(payload));
 }
 
+std::string shown_command(std::string_view command) {
+    auto shown = std::string(command.substr(0, command.find('\n')));
+    if (shown.size() > k_command_shown) shown.resize(k_command_shown);
+    return shown;
+}
+
 }  // namespace sutfleet

@@ -44,4 +44,8 @@ struct JobRequest {
 /// @return invalid_input whose message is the text after `rejected: `.
 Result<JobRequest> decode_submit(std::string_view payload);
 
+inline constexpr std::size_t k_command_shown = 200;
+/// Its first line, cut to k_command_shown bytes.
+[[nodiscard]] std::string shown_command(std::string_view command);
+
 }  // namespace sutfleet

@@ -46,6 +46,12 @@ Result<std::string> read_file(const std::string& path, std::size_t limit) {
     return text;
 }
 
+std::string read_short_text(const std::string& path) {
+    auto text = read_file(path, 4096).value_or(std::string());
+    while (text.ends_with('\n')) text.pop_back();
+    return text;
+}
+
 std::string file_stamp(const std::string& path) {
     struct stat info {};
     if (::stat(path.c_str(), &info) != 0) return errno_error(path, errno).message;

@@ -14,6 +14,8 @@ namespace sutfleet::sys {
 
 /// @return invalid_input when the file is larger than `limit` bytes or not a regular file.
 Result<std::string> read_file(const std::string& path, std::size_t limit);
+/// A short text without the newlines at its end, as a password or a name is kept; empty when it cannot be read.
+std::string read_short_text(const std::string& path);
 
 /// What stat(2) says of a file (through links) as a text that differs when the file changed or was replaced; what
 /// went wrong, when it cannot be asked.

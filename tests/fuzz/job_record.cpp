@@ -1,9 +1,11 @@
 // A record that is read at a start is written again unchanged.
 
 #include "job_record.hpp"
+#include "job/content_digest.hpp"
 
 #include "fuzz.hpp"
 
+using namespace sutfleet;
 using namespace sutfleet::agent;
 
 void fuzz(std::string_view text) {

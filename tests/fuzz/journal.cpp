@@ -1,10 +1,10 @@
 // What is taken for a whole journal entry is one that we wrote, and comes back the same.
 
-#include "job_journal.hpp"
+#include "job/journal.hpp"
 
 #include "fuzz.hpp"
 
-using namespace sutfleet::agent;
+using namespace sutfleet;
 
 void fuzz(std::string_view text) {
     std::size_t used = 0;

@@ -111,7 +111,7 @@ Journal read_journal(const std::string& state_folder) {
     Journal out;
     const auto text = sys::read_file(state_folder + "/jobs.journal", k_journal_limit).value_or("");
     for (std::size_t at = 0, size = 0; at < text.size(); at += size) {
-        const auto entry = agent::decode_journal_entry(std::string_view(text).substr(at), size);
+        const auto entry = decode_journal_entry(std::string_view(text).substr(at), size);
         const auto record = entry ? agent::decode_job_record(entry->record) : Result<JobRecord>(fail(entry.error()));
         if (!record) return out.whole = false, out;
         out.jobs[record->id.str()].push_back(*record);

@@ -1,4 +1,4 @@
-#include "job_journal.hpp"
+#include "job/journal.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -7,13 +7,13 @@
 #include <cerrno>
 #include <charconv>
 
+#include "job/content_digest.hpp"
 #include "job/submit_request.hpp"
-#include "job_record.hpp"
 #include "sys/crash_point.hpp"
 #include "sys/file.hpp"
 #include "sys/log.hpp"
 
-namespace sutfleet::agent {
+namespace sutfleet {
 namespace {
 
 using sys::UniqueFd;
@@ -182,4 +182,4 @@ Result<std::vector<std::uint64_t>> JobJournal::rewrite(const std::vector<Journal
     return offsets;
 }
 
-}  // namespace sutfleet::agent
+}  // namespace sutfleet

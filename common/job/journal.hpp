@@ -2,7 +2,7 @@
 // The jobs' journal: one file, appended to and synced; the newest entry of a job is the truth about it. An entry is
 //   <digest of all that follows the space, 16 hex digits> <bytes of record> <bytes of request>\n<record><request>\n
 // What a crash or a full disk left unfinished is cut off, or stepped over, when the file is read again.
-// Threads: one at a time; JobBook's lock covers it.
+// Threads: one at a time.
 
 #include <cstdint>
 #include <functional>
@@ -14,10 +14,10 @@
 #include "core/result.hpp"
 #include "sys/fd.hpp"
 
-namespace sutfleet::agent {
+namespace sutfleet {
 
 struct JournalEntry {
-    std::string record;   ///< as encode_job_record wrote it
+    std::string record;   ///< what is true of the job, as its owner writes it
     std::string request;  ///< the submit's payload, in a job's first entry
 };
 
@@ -49,4 +49,4 @@ class JobJournal {
 Result<JournalEntry> decode_journal_entry(std::string_view bytes, std::size_t& size);
 [[nodiscard]] std::string encode_journal_entry(const JournalEntry& entry);
 
-}  // namespace sutfleet::agent
+}  // namespace sutfleet

@@ -1,0 +1,369 @@
+#include "pool/pools.hpp"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "core/json_guard.hpp"
+#include "pool/pool_report.hpp"
+#include "sys/clock.hpp"
+#include "sys/crash_point.hpp"
+#include "sys/file.hpp"
+#include "sys/log.hpp"
+
+namespace sutfleet {
+namespace {
+
+using nlohmann::ordered_json;
+using namespace std::chrono_literals;
+using State = PoolJob::State;
+
+constexpr const char* k_user = "fleet";     ///< of the broker; no SUT has this name
+constexpr auto k_session_life = std::chrono::hours{24 * 7};
+constexpr auto k_offer_limit = 3s;          ///< without a word an offer is taken back
+constexpr auto k_refused_for = 2s;
+constexpr auto k_grant_again = 5s;          ///< until the SUT has said that it has it
+constexpr auto k_ask_again = 30s;           ///< how it goes, in case that a message was lost
+constexpr auto k_show_again = 10s;          ///< how long the oldest has waited
+constexpr std::string_view k_job = "job/";
+
+std::string dump(const ordered_json& value) { return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace); }
+
+/// The queue of `queue/<queue>/submit`.
+std::optional<std::string> submit_queue(std::string_view rest) {
+    constexpr std::string_view k_begin = "queue/", k_end = "/submit";
+    if (!rest.starts_with(k_begin) || !rest.ends_with(k_end) || rest.size() <= k_begin.size() + k_end.size()) return std::nullopt;
+    return std::string(rest.substr(k_begin.size(), rest.size() - k_begin.size() - k_end.size()));
+}
+
+bool is_final(const std::string& state) { return state != "QUEUED" && state != "RUNNING"; }
+
+}  // namespace
+
+Result<std::unique_ptr<Pools>> Pools::open(const std::string& journal, const Topics& topics) {
+    auto book = PoolBook::open(journal);
+    if (!book) return fail(book.error());
+    return std::make_unique<Pools>(*std::move(book), topics);
+}
+
+void Pools::listen(const Settings& settings, const sys::Wake& wake) {
+    if (intake_) return;
+    mqtt::SessionOptions options;
+    options.url = settings.broker;
+    options.client_id = options.user = k_user;
+    options.password = [path = settings.password_file] { return sys::read_short_text(path); };
+    options.session_expiry = k_session_life;
+    options.clean_start = false;
+    options.subscriptions = {{topics_.fleet_queue("+", k_submit), 1, false}};
+    intake_ = mqtt::Session::open(std::move(options), wake, [this, &wake](const mqtt::Message& message) {
+        const auto rest = topics_.parse_fleet(message.topic);
+        const auto queue = rest ? submit_queue(*rest) : std::nullopt;
+        if (queue && !message.payload.empty())
+            book_->accept(*queue, message.payload, message.retain, message.response_topic, message.correlation_data, sys::wall_now());
+        wake.notify();
+        return true;
+    });
+}
+
+std::vector<mqtt::Subscription> Pools::subscriptions(const Topics& topics) {
+    return {{topics.of_all(k_submit_status), 1, true}, {topics.of_all("res/offer"), 1, false}, {topics.of_all("res/grant"), 1, false}};
+}
+
+void Pools::serve(const SutName& sut, const std::set<std::string>& queues, bool served) {
+    for (const auto& queue : queues) {
+        auto& suts = serving_[queue];
+        served ? static_cast<void>(suts.insert(sut)) : static_cast<void>(suts.erase(sut));
+        book_->serve(queue, !suts.empty());
+        const bool shared = suts.size() > 1 || (suts.size() == 1 && suts.begin()->str() != queue);
+        if (shared) shared_.insert(queue);
+        if (!shared && !last_answer_.contains(queue)) shared_.erase(queue);
+        if (suts.empty()) serving_.erase(queue);
+    }
+    changed_ = true;
+}
+
+void Pools::set_sut(const SutName& sut, std::optional<PoolSut> fresh) {
+    const auto old = suts_.find(sut);
+    if (!fresh) {
+        if (old == suts_.end()) return;
+        serve(sut, old->second.queues, false);
+        suts_.erase(old);
+        said_.erase(sut);
+        return;
+    }
+    if (old != suts_.end()) {
+        if (old->second.queues == fresh->queues && old->second.why == fresh->why) return;
+        fresh->last_used = old->second.last_used;
+        serve(sut, old->second.queues, false);
+    }
+    serve(sut, fresh->queues, true);
+    suts_.insert_or_assign(sut, *std::move(fresh));
+}
+
+/// Of what is shown something may be different now.
+void Pools::changed(const SutName& sut) {
+    const auto found = suts_.find(sut);
+    if (found == suts_.end()) return;
+    changed_ = changed_ || std::ranges::any_of(found->second.queues, [&](const auto& queue) { return shared_.contains(queue); });
+}
+
+void Pools::hear(const SutName& sut, std::string_view level, const std::string& payload, SteadyTime now) {
+    constexpr std::string_view k_res = "res/";
+    const auto note = [&](std::string& into) {
+        if (std::exchange(into, payload) != payload) changed(sut);
+    };
+    if (level == k_submit_status) note(said_[sut].submit_status);
+    if (level == k_agent) note(said_[sut].agent);
+    if (level.starts_with(k_res)) hear_word(sut, level.substr(k_res.size()), payload, now);
+    if (!level.starts_with(k_job)) return;
+    const auto id = JobId::parse(level.substr(k_job.size()));
+    const auto job = id ? book_->find(*id) : std::nullopt;
+    if (job && job->state == State::granted && job->sut == sut.str()) hear_record(*job, payload);
+}
+
+void Pools::hear_word(const SutName& sut, std::string_view verb, const std::string& payload, SteadyTime now) try {
+    if (too_deep(payload)) return;
+    const auto answer = ordered_json::parse(payload);
+    if (answer.at("status") != "ok") return;  // no word: it is asked again, or the offer is taken back
+    const auto& data = answer.at("data");
+    const auto id = JobId::parse(data.at("id").get<std::string>());
+    auto job = id ? book_->find(*id) : std::nullopt;
+    if (!job || job->sut != sut.str() || data.at("number") != job->number) return;  // of an offer that was taken back
+    const auto word = data.at("word").get<std::string>();
+    const auto why = data.at("why").get<std::string>();
+    if (job->state == State::offered && verb == "offer") {
+        if (word == "refused") {
+            said_[sut].refused = why;
+            said_[sut].refused_until = now + k_refused_for;
+            return put_back(*job, sut.str() + ": " + why);
+        }
+        job->state = State::granted;
+        if (!keep(*job)) return;
+        sys::crash_point("pool: granted, not sent");
+        touched_[*id] = {};
+        if (word == "known") touched_[*id].confirmed = true, hear_record(*job, dump(data.at("record")));
+    } else if (job->state == State::granted && verb == "grant") {
+        if (word == "refused") return put_back(*job, sut.str() + ": " + why);
+        if (word == "unknown") return end(*job, "LOST", "the journal of " + sut.str() + " does not know it any more", {});
+        touched_[*id].confirmed = true;
+        hear_record(*job, dump(data.at("record")));
+    }
+} catch (const std::exception& error) {
+    sys::log(sys::Level::warn, "sut=" + sut.str() + " an answer means nothing: " + error.what());
+}
+
+void Pools::hear_record(PoolJob job, const std::string& record) try {
+    if (record.empty() || too_deep(record)) return;
+    const auto from = ordered_json::parse(record);
+    const auto state = from.at("state").get<std::string>();
+    auto& touch = touched_[job.id];
+    changed_ = std::exchange(touch.shown, state) != state || !touch.confirmed || changed_;
+    touch.confirmed = true;
+    if (!is_final(state)) return;
+    const auto exit = from.at("exit").is_null() ? std::nullopt : std::optional(integer_of<int>(from.at("exit")));
+    end(std::move(job), state, from.at("reason").is_null() ? std::string() : from.at("reason").get<std::string>(), exit);
+} catch (const std::exception& error) {
+    sys::log(sys::Level::warn, "job=" + job.id.str() + " its record means nothing: " + error.what());
+}
+
+bool Pools::keep(const PoolJob& job) {
+    const auto kept = book_->update(job);
+    if (!kept) sys::log(sys::Level::error, "job=" + job.id.str() + " the journal of the queues cannot be written: " + kept.error().message);
+    return kept.has_value();
+}
+
+void Pools::put_back(PoolJob job, const std::string& why) {
+    job.state = State::waiting;
+    job.reason = why;
+    keep(job);
+}
+
+void Pools::end(PoolJob job, std::string result, std::string reason, std::optional<int> exit) {
+    job.state = State::ended;
+    job.result = std::move(result);
+    job.reason = std::move(reason);
+    job.exit = exit;
+    job.finished = format_rfc3339(sys::wall_now());
+    keep(job);
+}
+
+void Pools::lose(const SutName& sut, const std::string& why) {
+    for (const auto& job : book_->open_jobs()) {
+        if (job.sut != sut.str()) continue;
+        if (job.state == State::offered) put_back(job, why);
+        if (job.state == State::granted) end(job, "LOST", why, {});
+    }
+}
+
+/// Why a SUT takes no job now, in its own words or the supervisor's; empty: it does.
+std::string Pools::why_busy(const SutName& sut, const PoolSut& one, SteadyTime now) const {
+    if (!one.why.empty()) return one.why;
+    const auto found = said_.find(sut);
+    if (found == said_.end() || found->second.agent.empty()) return "has said nothing yet";
+    const auto& said = found->second;
+    if (said.agent == k_offline) return "is offline";
+    if (said.agent.starts_with("unhealthy")) return "is " + said.agent;
+    if (!said.submit_status.starts_with("ready") && !said.submit_status.starts_with("accepted")) return said.submit_status;
+    return now < said.refused_until ? "said: " + said.refused : std::string();
+}
+
+std::map<SutName, PoolSut> Pools::serving(const std::string& queue, SteadyTime now) const {
+    std::map<SutName, PoolSut> out;
+    if (const auto found = serving_.find(queue); found != serving_.end())
+        for (const auto& sut : found->second) {
+            auto& one = out[sut] = suts_.at(sut);
+            one.why = why_busy(sut, one, now);
+        }
+    return out;
+}
+
+void Pools::send(mqtt::Session& session, const PoolJob& job, std::string_view verb, SteadyTime now) {
+    const auto sut = SutName::parse(job.sut);
+    if (!sut) return;
+    ordered_json object{{"id", job.id.str()}, {"number", job.number}};
+    if (verb == "offer") {
+        const auto payload = book_->payload(job.id);
+        if (!payload) return sys::log(sys::Level::error, "job=" + job.id.str() + " cannot be read: " + payload.error().message);
+        object["queue"] = job.queue;
+        object["job"] = *payload;
+    }
+    mqtt::Publication publication;
+    publication.topic = topics_.command(*sut, verb);
+    publication.payload = dump(object);
+    if (session.publish(publication)) touched_[job.id].sent = now;
+}
+
+void Pools::answer(mqtt::Session& session) {
+    for (const auto& said : book_->take_answers()) {
+        const auto text = said.verdict == PoolBook::Verdict::rejected ? "rejected: " + said.why
+                          : said.verdict == PoolBook::Verdict::known  ? "accepted " + said.id->str() + ": known"
+                                                                      : "accepted " + said.id->str() + ": position " + std::to_string(said.position);
+        last_answer_[said.queue] = text;
+        if (said.verdict != PoolBook::Verdict::rejected || serving_.contains(said.queue)) shared_.insert(said.queue);
+        changed_ = true;
+        if (said.response_topic.empty()) continue;
+        const bool taken = said.verdict != PoolBook::Verdict::rejected;
+        mqtt::Publication publication;
+        publication.topic = said.response_topic;
+        publication.correlation_data = said.correlation_data;
+        publication.payload = dump({{"status", taken ? "ok" : "error"},
+                                    {"data", taken ? ordered_json{{"id", said.id->str()}, {"queue", said.queue}} : ordered_json(nullptr)},
+                                    {"error", taken ? ordered_json(nullptr) : ordered_json(text)}});
+        if (const auto sent = session.publish(publication); !sent) sys::log(sys::Level::debug, sent.error().message);
+    }
+}
+
+void Pools::expire() {
+    const auto now = format_rfc3339(sys::wall_now());
+    for (const auto& job : book_->open_jobs())
+        if (job.state == State::waiting && !job.expires.empty() && job.expires <= now)
+            end(job, "EXPIRED", "not started until " + job.expires, {});
+}
+
+void Pools::offer(mqtt::Session& session, SteadyTime now) {
+    const auto jobs = book_->open_jobs();
+    std::set<std::string> queues;
+    for (const auto& job : jobs)
+        if (job.state == State::waiting) queues.insert(job.queue);
+    std::map<SutName, PoolSut> suts;
+    for (const auto& queue : queues) suts.merge(serving(queue, now));
+    for (const auto& [id, sut] : plan_offers(jobs, suts)) {
+        auto job = *book_->find(id);
+        job.state = State::offered;
+        job.sut = sut.str();
+        ++job.number;
+        job.reason.clear();
+        if (!keep(job)) return;
+        sys::crash_point("pool: offered, not sent");
+        suts_[sut].last_used = ++used_;
+        touched_[id] = {};
+        send(session, job, "offer", now);
+    }
+}
+
+/// What waits for a SUT's word.
+void Pools::ask_again(mqtt::Session& session, SteadyTime now) {
+    for (const auto& job : book_->open_jobs()) {
+        if (job.state == State::waiting) continue;
+        const auto sut = SutName::parse(job.sut);
+        auto& touch = touched_[job.id];
+        const bool here = sut && said_.contains(*sut) && !said_[*sut].agent.empty() && said_[*sut].agent != k_offline;
+        if (job.state == State::offered) {
+            if (touch.sent == SteadyTime{}) {
+                send(session, job, "offer", now);  // of an earlier life
+            } else if (now - touch.sent >= k_offer_limit) {
+                if (sut) said_[*sut].refused = "no answer to an offer", said_[*sut].refused_until = now + k_refused_for;
+                send(session, job, "withdraw", now);
+                put_back(job, job.sut + " did not answer");
+            }
+        } else {
+            if (sut && std::exchange(touch.watched, true) == false) touch.watched = session.subscribe({topics_.job(*sut, job.id.str()), 1, true}).has_value();
+            const auto again = touch.confirmed ? std::chrono::seconds(k_ask_again) : std::chrono::seconds(k_grant_again);
+            if (touch.sent == SteadyTime{} || (here && now - touch.sent >= again)) send(session, job, "grant", now);
+        }
+    }
+}
+
+void Pools::tick(mqtt::Session& session, mqtt::Board& board, SteadyTime now) {
+    due_.reset();
+    if (!session.connected()) return;
+    if (epoch_ != session.epoch()) {
+        epoch_ = session.epoch();
+        for (auto& [id, touch] : touched_) touch.watched = false;
+    }
+    answer(session);
+    expire();
+    ask_again(session, now);
+    offer(session, now);
+    forget_ended(session);
+    show(board, now);
+    if (!book_->open_jobs().empty()) due_ = now + 1s;
+}
+
+void Pools::forget_ended(mqtt::Session& session) {
+    for (auto at = touched_.begin(); at != touched_.end();) {
+        const auto job = book_->find(at->first);
+        if (job && job->state != State::ended && job->state != State::waiting) {
+            ++at;
+            continue;
+        }
+        if (const auto sut = job ? SutName::parse(job->sut) : Result<SutName>(fail(ErrorKind::not_found, "")); sut && at->second.watched)
+            if (const auto gone = session.unsubscribe(topics_.job(*sut, at->first.str())); !gone) sys::log(sys::Level::debug, gone.error().message);
+        at = touched_.erase(at);
+    }
+}
+
+std::string Pools::topic_of(const PoolJob& job) const { return topics_.fleet_queue(job.queue, std::string(k_job) + job.id.str()); }
+
+void Pools::show_queue(const std::string& queue, const std::vector<PoolJob>& jobs, std::map<std::string, std::string>& shown, SteadyTime now) const {
+    const auto serves = serving(queue, now);
+    const auto answered = last_answer_.find(queue);
+    shown[topics_.fleet_queue(queue, "status")] =
+        encode_queue_status(queue, jobs, serves, answered == last_answer_.end() ? std::string() : answered->second, sys::wall_now());
+    std::size_t position = 0;
+    for (const auto& job : jobs) {
+        const bool granted = job.state == State::granted;
+        if (!granted && ++position > k_shown_pool_jobs) continue;
+        const auto found = touched_.find(job.id);
+        const auto touch = found == touched_.end() ? Touch{} : found->second;
+        const auto why = !granted ? why_none(serves) : touch.confirmed ? std::string() : "waiting for " + job.sut;
+        shown[topic_of(job)] = encode_queue_job(job, granted ? 0 : position, granted ? touch.shown : "", why);
+    }
+}
+
+void Pools::show(mqtt::Board& board, SteadyTime now) {
+    if (!std::exchange(changed_, false) && shown_revision_ == book_->revision() && now < show_at_) return;
+    show_at_ = now + k_show_again;
+    shown_revision_ = book_->revision();
+    std::map<std::string, std::vector<PoolJob>> jobs;
+    for (const auto& queue : shared_) jobs[queue];
+    for (auto& job : book_->open_jobs()) jobs[job.queue].push_back(std::move(job));
+    std::map<std::string, std::string> shown;
+    for (const auto& [queue, its_jobs] : jobs) show_queue(queue, its_jobs, shown, now);
+    for (const auto& job : book_->ended_jobs()) shown[topic_of(job)] = encode_queue_job(job, 0, {}, {});
+    for (const auto& [topic, payload] : shown) board.set(topic, payload);
+    for (const auto& [topic, payload] : shown_)
+        if (!shown.contains(topic)) board.clear(topic);
+    shown_ = std::move(shown);
+}
+
+}  // namespace sutfleet

@@ -1,0 +1,289 @@
+// Jobs that go from a queue to one of several SUTs, over a network that loses, repeats, delays and reorders, with
+// supervisor and agents dying at any moment: the real books and journals, on a real disk, and a clock of the test's.
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <deque>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <random>
+#include <set>
+
+#include "handover.hpp"
+#include "pool/pools.hpp"
+#include "private_broker.hpp"
+#include "sys/clock.hpp"
+
+using namespace sutfleet;
+using namespace std::chrono_literals;
+using agent::JobBook;
+using agent::JobState;
+using nlohmann::json;
+
+namespace {
+
+constexpr int k_step_limit = 200'000;
+
+struct Letter {
+    std::string topic, payload;
+};
+
+/// The supervisor's side of the network.
+class Wire final : public mqtt::Session {
+  public:
+    bool connected() const override { return true; }
+    std::uint64_t epoch() const override { return 1; }
+    std::string last_error() const override { return {}; }
+    Result<mqtt::PublishId> publish(mqtt::Publication publication) override {
+        sent.push_back({publication.topic, publication.payload});
+        return mqtt::PublishId{1};
+    }
+    mqtt::Drained drain() override { return {}; }
+    Result<void> subscribe(const mqtt::Subscription&) override { return {}; }
+    Result<void> unsubscribe(const std::string&) override { return {}; }
+    void close(std::chrono::milliseconds) override {}
+
+    std::deque<Letter> sent;
+};
+
+/// An agent's book, and what its jobs did to the world.
+class Sut {
+  public:
+    Sut(const std::string& folder, const std::string& name) : name_(*SutName::parse(name)), folder_(folder + "/" + name) { open(); }
+
+    void open() {
+        book_.reset();
+        auto book = JobBook::open(folder_, name_, sys::wall_now());
+        REQUIRE(book);
+        book_ = *std::move(book);
+        running_.reset();
+    }
+    /// Starts what it may, or ends what runs.
+    void work(std::mt19937& random) {
+        if (running_ && random() % 3 == 0) {
+            auto record = *std::exchange(running_, std::nullopt);
+            record.state = random() % 5 == 0 ? JobState::failed : JobState::succeeded;
+            record.finished = format_rfc3339(sys::wall_now());
+            REQUIRE(book_->update(record));
+        } else if (!running_) {
+            if (auto next = book_->next(sys::wall_now())) {
+                next->state = JobState::running;
+                next->started = format_rfc3339(sys::wall_now());
+                running_ = *book_->update(*next);
+                started.push_back(next->id.str());
+            }
+        }
+    }
+    std::string answer(std::string_view verb, const std::string& payload) {
+        const auto said = agent::hand_over(*book_, verb, payload, !running_, sys::wall_now());
+        return json{{"status", said ? "ok" : "error"}, {"data", said ? json::parse(*said) : json(nullptr)}}.dump();
+    }
+    [[nodiscard]] std::string status() const {
+        if (!refuses.empty()) return "rejected: " + refuses;
+        return running_ ? "busy: " + running_->id.str() + ", 0 queued" : "ready: publish a command";
+    }
+    void refuse(const std::string& why) { book_->refuse_all(refuses = why); }
+    [[nodiscard]] JobBook& book() { return *book_; }
+    [[nodiscard]] const SutName& name() const { return name_; }
+
+    std::vector<std::string> started;  ///< through all lives
+    std::string refuses;
+
+  private:
+    SutName name_;
+    std::string folder_;
+    std::unique_ptr<JobBook> book_;
+    std::optional<agent::JobRecord> running_;
+};
+
+class World {
+  public:
+    explicit World(unsigned seed, int suts) : random_(seed) {
+        for (int i = 0; i < suts; ++i) {
+            const auto name = "lab-" + std::to_string(i);
+            suts_.emplace(*SutName::parse(name), std::make_unique<Sut>(folder_.path(), name));
+        }
+        start_supervisor();
+    }
+    void start_supervisor() {
+        pools_.reset();
+        auto book = PoolBook::open(folder_.path() + "/queues.journal");
+        REQUIRE(book);
+        pools_ = std::make_unique<Pools>(*std::move(book), Topics());
+        for (const auto& [name, sut] : suts_) pools_->set_sut(name, PoolSut{{"lab", name.str()}});
+    }
+    PoolBook::Answer submit(const std::string& payload, const std::string& queue = "lab") {
+        pools_->book().accept(queue, payload, false, {}, {}, sys::wall_now());
+        const auto answers = pools_->book().take_answers();
+        REQUIRE(answers.size() == 1);
+        return answers.front();
+    }
+    void step(bool faults) {
+        now_ += std::chrono::milliseconds(random_() % 300);
+        for (auto& [name, sut] : suts_) {
+            if (random_() % 2 == 0) sut->work(random_);
+            if (random_() % 3 == 0) to_supervisor({name.str() + "/submit_status", sut->status()}, faults);
+            if (random_() % 5 == 0) to_supervisor({name.str() + "/agent", "ok"}, faults);
+            if (faults && random_() % 60 == 0) sut->open();
+        }
+        if (faults && random_() % 40 == 0) start_supervisor();
+        deliver(to_suts_, faults, [&](const Letter& letter) { obey(letter, faults); });
+        deliver(to_supervisor_, faults, [&](const Letter& letter) {
+            const auto slash = letter.topic.find('/');
+            pools_->hear(*SutName::parse(letter.topic.substr(0, slash)), letter.topic.substr(slash + 1), letter.payload, now_);
+        });
+        pools_->tick(wire_, board_, now_);
+        for (; !wire_.sent.empty(); wire_.sent.pop_front())
+            if (wire_.sent.front().topic.find("/cmd/") != std::string::npos) to_suts_.push_back(wire_.sent.front());
+    }
+    [[nodiscard]] Sut& sut(const std::string& name) { return *suts_.at(*SutName::parse(name)); }
+    [[nodiscard]] PoolBook& book() { return pools_->book(); }
+    [[nodiscard]] mqtt::Board& board() { return board_; }
+    [[nodiscard]] std::map<std::string, int> starts() const {
+        std::map<std::string, int> out;
+        for (const auto& [name, sut] : suts_)
+            for (const auto& id : sut->started) ++out[id];
+        return out;
+    }
+    bool settle() {
+        for (int i = 0; i < k_step_limit; ++i) {
+            if (book().open_jobs().empty()) return true;
+            step(false);
+        }
+        return false;
+    }
+    Pools& pools() { return *pools_; }
+
+  private:
+    void to_supervisor(Letter letter, bool faults) {
+        if (!faults || random_() % 10 != 0) to_supervisor_.push_back(std::move(letter));
+    }
+    void obey(const Letter& letter, bool faults) {
+        const auto verb = letter.topic.substr(letter.topic.rfind('/') + 1);
+        auto& its = *suts_.at(*SutName::parse(letter.topic.substr(0, letter.topic.find('/'))));
+        const auto answer = its.answer(verb, letter.payload);
+        if (faults && random_() % 20 == 0) its.open();  // it dies before its answer is out
+        to_supervisor({its.name().str() + "/res/" + verb, answer}, faults);
+    }
+    /// Any of those that wait, now and then lost or kept to come again.
+    template <class Hear>
+    void deliver(std::deque<Letter>& letters, bool faults, Hear hear) {
+        for (auto n = letters.size(); n > 0 && !letters.empty(); --n) {
+            if (random_() % 3 == 0) continue;
+            const auto at = letters.begin() + static_cast<std::ptrdiff_t>(faults ? random_() % letters.size() : 0);
+            const auto letter = *at;
+            if (!faults || random_() % 5 != 0) letters.erase(at);
+            if (!faults || random_() % 8 != 0) hear(letter);
+        }
+        if (letters.size() > 50) letters.erase(letters.begin(), letters.begin() + 10);
+    }
+
+    test::TempFolder folder_;
+    std::mt19937 random_;
+    std::map<SutName, std::unique_ptr<Sut>> suts_;
+    Wire wire_;
+    mqtt::Board board_;
+    std::unique_ptr<Pools> pools_;
+    std::deque<Letter> to_suts_, to_supervisor_;
+    SteadyTime now_ = sys::steady_now();
+};
+
+}  // namespace
+
+TEST_CASE("queues: whatever dies and is lost, each job runs on one SUT, once, or the truth is told") {
+    const auto* given = std::getenv("POOLS_SEED");
+    const auto first = given != nullptr ? static_cast<unsigned>(std::strtoul(given, nullptr, 10)) : std::random_device{}();
+    for (unsigned round = 0; round < 10; ++round) {
+        const auto seed = first + round;
+        CAPTURE(seed);
+        World world(seed, 3);
+        std::set<std::string> ids;
+        for (int i = 0; i < 400; ++i) {
+            if (i % 10 == 0) {
+                const auto id = "job-" + std::to_string(i);
+                const auto payload = R"({"id":")" + id + R"(","command":"true","priority":)" + std::to_string(i % 3) + "}";
+                CHECK(world.submit(payload).verdict == PoolBook::Verdict::accepted);
+                CHECK(world.submit(payload).verdict == PoolBook::Verdict::known);
+                ids.insert(id);
+            }
+            world.step(true);
+        }
+        REQUIRE(world.settle());
+        const auto starts = world.starts();
+        int lost = 0;
+        for (const auto& id : ids) {
+            CAPTURE(id);
+            const auto job = world.book().find(*JobId::parse(id));
+            REQUIRE(job);
+            CHECK(job->state == PoolJob::State::ended);
+            CHECK((starts.contains(id) ? starts.at(id) : 0) == 1);
+            const auto record = world.sut(job->sut).book().find(job->id);
+            REQUIRE(record);
+            CHECK(job->result == std::string(to_string(record->state)));
+            lost += job->result == "LOST";
+        }
+        CHECK(lost < 40);
+        for (const auto& [id, count] : starts) CHECK(ids.contains(id));
+    }
+}
+
+TEST_CASE("queues: the higher priority first, then in order; a SUT that is drained or offline gets nothing; all are used") {
+    World world(7, 3);
+    world.sut("lab-2").refuse("draining");
+    for (int i = 0; i < 12; ++i) world.submit(R"({"id":"j)" + std::to_string(i) + R"(","command":"true","priority":)" + std::to_string(i % 2) + "}");
+    REQUIRE(world.settle());
+    CHECK(world.sut("lab-2").started.empty());
+    const auto &a = world.sut("lab-0").started, &b = world.sut("lab-1").started;
+    CHECK(a.size() + b.size() == 12);
+    CHECK(a.size() >= 3);
+    CHECK(b.size() >= 3);
+    for (const auto* started : {&a, &b}) {
+        const auto number = [](const std::string& id) { return std::atoi(id.c_str() + 1); };
+        CHECK(std::ranges::is_sorted(*started, {}, [&](const std::string& id) { return std::pair(-(number(id) % 2), number(id)); }));
+    }
+}
+
+TEST_CASE("queues: what nobody serves is said at once; what nobody can take now waits, and says for what") {
+    World world(3, 2);
+    const auto refused = world.submit("true", "phones");
+    CHECK(refused.verdict == PoolBook::Verdict::rejected);
+    CHECK(refused.why == "no SUT serves the queue 'phones'");
+    for (const auto* name : {"lab-0", "lab-1"}) world.sut(name).refuse("maintenance: a cable is loose");
+    const auto taken = world.submit("echo a text");
+    REQUIRE(taken.id);
+    for (int i = 0; i < 100; ++i) world.step(false);
+    const auto shown = world.board().get("fleet/queue/lab/job/" + taken.id->str());
+    CHECK(test::has(shown, R"("state":"QUEUED","sut":null,"position":1,"why":"lab-0 rejected: maintenance: a cable is loose; lab-1 rejected)"));
+    const auto status = world.board().get("fleet/queue/lab/status");
+    CHECK(test::has(status, R"("length":1,)"));
+    CHECK(test::has(status, R"("serves":["lab-0","lab-1"])"));
+    world.sut("lab-1").refuse("");
+    REQUIRE(world.settle());
+    CHECK(world.sut("lab-1").started == std::vector{taken.id->str()});
+    CHECK(world.submit(R"({"id":")" + taken.id->str() + R"(","command":"other"})").why == "id used: " + taken.id->str());
+}
+
+TEST_CASE("queues: a job that was granted waits for its SUT, however long that is silent; a SUT that is gone for good loses it") {
+    World world(5, 2);
+    world.sut("lab-1").refuse("draining");
+    world.submit(R"({"id":"mine","command":"true"})");
+    const auto id = *JobId::parse("mine");
+    for (int i = 0; i < k_step_limit && world.book().find(id)->state != PoolJob::State::granted; ++i) world.step(false);
+    REQUIRE(world.book().find(id)->sut == "lab-0");
+    world.sut("lab-1").refuse("");
+    world.start_supervisor();
+    auto& pools = world.pools();
+    Wire wire;
+    mqtt::Board board;
+    auto now = sys::steady_now();
+    pools.hear(*SutName::parse("lab-1"), "agent", "ok", now);
+    pools.hear(*SutName::parse("lab-1"), "submit_status", "ready", now);
+    for (int i = 0; i < 1000; ++i) pools.tick(wire, board, now += 10s);
+    CHECK(world.book().find(id)->state == PoolJob::State::granted);
+    CHECK(test::has(board.get("fleet/queue/lab/job/mine"), "waiting for lab-0"));
+    pools.lose(*SutName::parse("lab-0"), "its container and its state are gone");
+    pools.tick(wire, board, now += 10s);
+    CHECK(test::has(board.get("fleet/queue/lab/job/mine"), R"("state":"LOST")"));
+}
