@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "conf/sut_conf_origins.hpp"
 #include "supervisor.hpp"
 #include "sys/clock.hpp"
 #include "sys/log.hpp"
@@ -117,6 +118,7 @@ void Supervisor::clear_retired(SteadyTime now) {
             sys::log(sys::Level::debug, gone.error().message);
         history_.erase(sut);
         last_actions_.erase(sut);
+        actions_.forget(sut);
         evidence_.erase(sut);
     }
 }
@@ -124,10 +126,13 @@ void Supervisor::clear_retired(SteadyTime now) {
 void Supervisor::hear_fleet(std::string_view rest, const mqtt::Message& message, SteadyTime now) {
     constexpr std::string_view k_cmd = "cmd/", k_report = "sut/";
     if (rest.starts_with(k_report) && !message.payload.empty())
-        if (const auto sut = SutName::parse(rest.substr(k_report.size()))) reported_.insert(*sut);
+        if (const auto sut = SutName::parse(rest.substr(k_report.size()))) {
+            reported_.insert(*sut);
+            actions_.remember(*sut, decode_history(message.payload));
+        }
     if (!rest.starts_with(k_cmd) || message.retain) return;
     const auto verb = rest.substr(k_cmd.size());
-    const auto outcome = obey(verb, message.payload, now);
+    const auto outcome = obey(verb, argument_of(message.payload), now);
     mqtt::Publication reply;
     reply.topic = message.response_topic.empty() ? topics_.fleet_response(verb) : message.response_topic;
     reply.correlation_data = message.correlation_data;
@@ -141,10 +146,11 @@ Result<std::string> Supervisor::obey(std::string_view verb, const std::string& a
         removals_released_ = true;
         return "held removals are released";
     }
-    if (verb != "restart" && verb != "reset")
-        return fail(ErrorKind::invalid_input, "unknown command: expected plan, apply, restart <sut> or reset <sut>");
+    if (verb != "restart" && verb != "reset" && verb != "conf")
+        return fail(ErrorKind::invalid_input, "unknown command: expected plan, apply, conf <sut>, restart <sut> or reset <sut>");
     const auto sut = SutName::parse(argument);
     if (!sut) return fail(sut.error());
+    if (verb == "conf") return conf_text(*sut);
     const auto found = found_.find(*sut);
     if (found == found_.end()) return fail(ErrorKind::not_found, "no container of " + sut->str());
     auto& history = history_[*sut];
@@ -156,6 +162,16 @@ Result<std::string> Supervisor::obey(std::string_view verb, const std::string& a
     plan.actions.push_back({Verb::restart, *sut, "asked for"});
     act(plan, now);
     return "restarting " + sut->str();
+}
+
+/// The conf's keys and where each comes from; of a conf with an error, what the agent runs by.
+Result<std::string> Supervisor::conf_text(const SutName& sut) const {
+    const auto name = sut.str() + ".conf";
+    const auto file = confs_.files().find(sut);
+    if (file == confs_.files().end()) return fail(ErrorKind::not_found, "no " + name);
+    for (const auto& one : file->second.companions)
+        if (one.name == name) return to_text(name, conf_keys(sut, one.content));
+    return fail(ErrorKind::invalid_input, file->second.error.empty() ? name + " has not been read" : file->second.error);
 }
 
 void Supervisor::report(const Plan& plan, SteadyTime) {
@@ -239,6 +255,7 @@ void Supervisor::report_sut(const SutName& sut, const std::map<SutName, std::str
     report.agent = history.agent_says;
     if (const auto hold = holds.find(sut); hold != holds.end()) report.hold = hold->second;
     if (const auto last = last_actions_.find(sut); last != last_actions_.end()) report.last_action = last->second;
+    report.history = actions_.of(sut);
     if (const auto evidence = evidence_.find(sut); evidence != evidence_.end()) report.evidence = evidence->second;
     board_.set(topics_.fleet_sut(sut.str()), encode(report));
 }

@@ -57,6 +57,7 @@ class Supervisor {
     void hear_fleet(std::string_view rest, const mqtt::Message& message, SteadyTime now);
     void hear_agent(const SutName& sut, std::string_view level, const mqtt::Message& message, SteadyTime now);
     Result<std::string> obey(std::string_view verb, const std::string& argument, SteadyTime now);
+    [[nodiscard]] Result<std::string> conf_text(const SutName& sut) const;
     void report(const Plan& plan, SteadyTime now);
     void report_sut(const SutName& sut, const std::map<SutName, std::string>& holds);
     void correct_the_dead(const SutName& sut);
@@ -85,6 +86,7 @@ class Supervisor {
     bool engine_checked_ = false;
     std::map<SutName, History> history_;
     std::map<SutName, LastAction> last_actions_;
+    ActionHistory actions_;
     std::map<SutName, std::string> evidence_;
     std::optional<SteadyTime> link_up_since_;
     std::uint64_t epoch_ = 0;

@@ -32,7 +32,7 @@ test('ps shows each SUT, as text and as JSON', () => {
 test('events shows an action with its reason; an interrupt ends it with 130', async () => {
   const before = inspect(container('bravo')).State.StartedAt;
   const watching = new Promise((done) => {
-    const child = spawn('docker', ['exec', byRole('supervisor'), 'timeout', '--preserve-status', '-s', 'INT', '12', 'sutctl', 'events']);
+    const child = spawn('docker', ['exec', byRole('supervisor'), 'timeout', '--preserve-status', '-s', 'INT', '12', 'sutctl', 'events', '-f']);
     let out = '';
     child.stdout.on('data', (text) => { out += text; });
     child.on('close', (code) => done({ code, out }));

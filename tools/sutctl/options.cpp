@@ -30,6 +30,8 @@ void add_sut(CLI::App* sub, Raw& raw) {
 void add_looking(CLI::App& app, Raw& raw) {
     auto* ps = add(app, "ps", "List the SUTs, their health and jobs");
     ps->add_flag("-q,--quiet", raw.options.quiet, "Only the names");
+    ps->add_flag("-w,--watch", raw.options.watch, "Show it again whenever it changes");
+    add_sut(add(app, "describe", "Show all that is known of a SUT"), raw);
 
     auto* logs = add(app, "logs", "Show the log of a SUT, or of one of its jobs");
     logs->add_flag("-f,--follow", raw.options.follow,
@@ -43,7 +45,10 @@ void add_looking(CLI::App& app, Raw& raw) {
     add_sut(job, raw);
     job->add_option("id", raw.options.job, "Id of the job")->required();
 
-    add(app, "events", "Follow what the supervisor does, and why");
+    auto* events = add(app, "events", "Show what the supervisor did, and why");
+    events->add_flag("-f,--follow", raw.options.follow, "Go on with what it does");
+    events->add_option("--tail", raw.tail, "At most so many of those that are past");
+    events->add_option("sut", raw.options.sut, "Only of this SUT");
     auto* validate = add(app, "validate", "Check confs without a broker");
     validate->add_option("files", raw.options.words, "Confs (default: sut/*.conf)");
     add(app, "version", "Show the version");
@@ -96,7 +101,8 @@ Parsed finish(const CLI::App& app, Raw raw) {
     options.color = raw.color == "always"  ? Color::always
                     : raw.color == "never" ? Color::never
                                            : Color::automatic;
-    if (options.command == "logs" && sub->count("--tail") > 0) options.tail = raw.tail;
+    const bool has_tail = options.command == "logs" || options.command == "events";
+    if (has_tail && sub->count("--tail") > 0) options.tail = raw.tail;
     if (!raw.timeout.empty()) {
         const auto timeout = parse_duration(raw.timeout);
         if (!timeout) return wrong("--timeout: " + timeout.error().message);

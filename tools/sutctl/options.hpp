@@ -15,7 +15,8 @@ struct Options {
     bool json = false;
     Color color = Color::automatic;
     bool quiet = false;   ///< ps: names only
-    bool follow = false;  ///< logs
+    bool follow = false;  ///< logs, events
+    bool watch = false;   ///< ps
     bool wait = false;    ///< submit
     bool dry_run = false;  ///< prune
     std::optional<std::size_t> tail;

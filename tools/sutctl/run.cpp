@@ -15,6 +15,7 @@ std::string from_environment(const char* name) {
 Outcome<int> run_online(const Context& context) {
     const auto& command = context.options.command;
     if (command == "ps") return ps(context);
+    if (command == "describe") return describe(context);
     if (command == "logs") return logs(context);
     if (command == "submit") return submit(context);
     if (command == "jobs") return jobs(context);
