@@ -142,12 +142,13 @@ void Supervisor::hear_fleet(std::string_view rest, const mqtt::Message& message,
 
 Result<std::string> Supervisor::obey(std::string_view verb, const std::string& argument, SteadyTime now) {
     if (verb == "plan") return last_plan_;
+    if (verb == "clock") return format_rfc3339(sys::wall_now());
     if (verb == "apply") {
         removals_released_ = true;
         return "held removals are released";
     }
     if (verb != "restart" && verb != "reset" && verb != "conf")
-        return fail(ErrorKind::invalid_input, "unknown command: expected plan, apply, conf <sut>, restart <sut> or reset <sut>");
+        return fail(ErrorKind::invalid_input, "unknown command: expected plan, apply, clock, conf <sut>, restart <sut> or reset <sut>");
     const auto sut = SutName::parse(argument);
     if (!sut) return fail(sut.error());
     if (verb == "conf") return conf_text(*sut);

@@ -22,6 +22,12 @@ struct Context {
 };
 
 int validate(const Options& options, const Screen& screen);
+Outcome<int> add(const Options& options, const Screen& screen);
+int doctor(const Options& options, const Screen& screen, const sys::Signals& signals);
+/// `completion suts`: what the scripts ask for.
+Outcome<int> list_suts(const Options& options, const Screen& screen, const sys::Signals& signals);
+/// $SUTFLEET_SUT_DIR, or `sut`.
+std::string conf_folder();
 Outcome<int> ps(const Context& context);
 Outcome<int> describe(const Context& context);
 Outcome<int> logs(const Context& context);

@@ -76,19 +76,35 @@ std::vector<std::string> FleetView::names() const {
     return out;
 }
 
-std::string age_of(std::string_view rfc3339, WallTime now) {
-    // The engine gives nanoseconds, without zeros at the end.
-    auto text = std::string(rfc3339.substr(0, rfc3339.find_first_of(".Z")));
+std::optional<WallTime> parse_time(std::string_view rfc3339) {
+    // The engine gives nanoseconds, without zeros at the end, and perhaps an offset that we do not read.
+    const auto text = std::string(rfc3339.substr(0, rfc3339.find_first_of(".Z")));
     auto fraction = std::string(rfc3339.substr(text.size()));
-    if (!fraction.ends_with('Z')) return {};
+    if (!fraction.ends_with('Z')) return std::nullopt;
     fraction = (fraction == "Z" ? "." : fraction.substr(0, fraction.size() - 1)) + "000";
-    const auto since = parse_rfc3339(text + fraction.substr(0, 4) + "Z");
-    if (!since || *since > now + 24h) return {};
+    return parse_rfc3339(text + fraction.substr(0, 4) + "Z");
+}
+
+std::string age_of(std::string_view rfc3339, WallTime now) {
+    const auto since = parse_time(rfc3339);
+    if (!since) return {};
     const auto age = std::max(std::chrono::floor<std::chrono::seconds>(now - *since), 0s).count();
     if (age < 120) return std::to_string(age) + "s";
     if (age < 7200) return std::to_string(age / 60) + "m";
     if (age < 172'800) return std::to_string(age / 3600) + "h";
     return std::to_string(age / 86'400) + "d";
+}
+
+std::vector<std::string> FleetView::unwell() const {
+    std::vector<std::string> out;
+    for (const auto& [name, sut] : suts_) {
+        const auto report = parse_json(sut.report);
+        const auto health = health_of(sut.agent, report).health;
+        const auto wanted = text_at(report, {"wanted"});
+        const bool broken = wanted == "error" || text_at(report, {"quarantined"}) == "true";
+        if (broken || (wanted != "parked" && health != "ok" && health != "online")) out.push_back(name);
+    }
+    return out;
 }
 
 std::vector<Cell> FleetView::row(const std::string& name, const Sut& sut, WallTime now) {

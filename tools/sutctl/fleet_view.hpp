@@ -2,6 +2,7 @@
 // The fleet as its retained topics tell it, and how `ps` shows it. Pure.
 
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,8 @@ class FleetView {
         return supervisor_;
     }  ///< `online`, `offline` or empty
     [[nodiscard]] std::vector<std::string> names() const;
+    /// Those that should be well and are not.
+    [[nodiscard]] std::vector<std::string> unwell() const;
     /// A head line and one row a SUT, in the order of the names.
     [[nodiscard]] std::vector<std::vector<Cell>> table(WallTime now) const;
     /// One JSON object a SUT.
@@ -38,6 +41,8 @@ class FleetView {
     std::map<std::string, Sut> suts_;
 };
 
+/// As the engine tells times: any number of digits behind the second, UTC.
+[[nodiscard]] std::optional<WallTime> parse_time(std::string_view rfc3339);
 /// How long ago, in the largest unit that fits: `45s`, `12m`, `3h`, `9d`. Empty for what is no time, as of an engine.
 [[nodiscard]] std::string age_of(std::string_view rfc3339, WallTime now);
 
