@@ -98,7 +98,7 @@ TEST_CASE("sutctl validate: a lab's folder as it is; what would not run is told 
     CHECK(reports(folder, "Blue_Box.conf", "call it blue-box.conf"));
     CHECK(reports(folder, "gravel.conf", "gravel.conf:2:1: the agent has no /data/testflinger/sut/gravel_snappy.yaml: write /sut/gravel_snappy.yaml"));
     CHECK_FALSE(reports(folder, "mounted.conf", "the agent has no"));
-    CHECK(reports(folder, "gravel.conf", "gravel.conf:11:3: 'charmed_ceph' in 'job_queues' is no queue's name here"));
+    CHECK(reports(folder, "gravel.conf", "gravel.conf:10:3: 'charmed_ceph' in 'job_queues' is no queue's name here"));
     CHECK(reports(folder, "moved.conf", "moved.conf:1:11: 'agent_id' is 'elsewhere'"));
     CHECK(reports(folder, "broken_snappy.yaml", "broken_snappy.yaml:2:"));
     CHECK(reports(folder, "lonely_snappy.yaml", "there is no lonely.conf"));
