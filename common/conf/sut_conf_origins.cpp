@@ -13,10 +13,9 @@ using conf::Kind;
 using conf::Node;
 
 constexpr std::size_t k_value_limit = 200;
-/// Shared nodes (aliases) can make a small text a huge list.
-constexpr std::size_t k_most_keys = 500;
-
-void list_map(const Node& map, const std::string& path, std::vector<ConfKey>& out);
+constexpr std::size_t k_key_limit = 200;
+/// Aliases share nodes, so that a small text can be a tree without end.
+constexpr std::size_t k_most_nodes = 2000;
 
 /// A list without maps in it, as YAML would write it in one line.
 std::string flat(const Node& list) {
@@ -28,25 +27,31 @@ std::string flat(const Node& list) {
     return out + "]";
 }
 
-void list_value(const Node& node, int line, const std::string& key, std::vector<ConfKey>& out) {
-    if (out.size() >= k_most_keys) return;
-    if (node.kind == Kind::map) return list_map(node, key + ".", out);
-    const bool has_maps = node.kind == Kind::sequence &&
-                          std::ranges::any_of(node.items, [](const auto& item) { return item->kind == Kind::map; });
-    if (has_maps) {
-        for (std::size_t i = 0; i < node.items.size(); ++i)
-            list_value(*node.items[i], node.items[i]->line, key + "[" + std::to_string(i) + "]", out);
-        return;
+/// Walks a tree, and gives up where it is larger than any conf that a person wrote.
+class Lister {
+  public:
+    void map(const Node& map, const std::string& path) {
+        for (const auto& [name, value] : map.entries) value_of(*value, name->line, path + name->text);
     }
-    const auto text = key.starts_with("env.")         ? "…"
-                      : node.kind == Kind::sequence ? flat(node)
-                                                    : node.text;
-    out.push_back({one_line(key, k_value_limit), one_line(text, k_value_limit), line});
-}
+    std::vector<ConfKey> take() { return std::move(out_); }
 
-void list_map(const Node& map, const std::string& path, std::vector<ConfKey>& out) {
-    for (const auto& [name, value] : map.entries) list_value(*value, name->line, path + name->text, out);
-}
+  private:
+    void value_of(const Node& node, int line, const std::string& key) {
+        if (++nodes_ > k_most_nodes || key.size() > k_key_limit) return;
+        if (node.kind == Kind::map) return map(node, key + ".");
+        const bool has_maps = node.kind == Kind::sequence &&
+                              std::ranges::any_of(node.items, [](const auto& item) { return item->kind == Kind::map; });
+        for (std::size_t i = 0; has_maps && i < node.items.size(); ++i)
+            value_of(*node.items[i], node.items[i]->line, key + "[" + std::to_string(i) + "]");
+        if (has_maps) return;
+        const bool hidden = key.starts_with("env.");
+        const auto text = hidden ? "…" : node.kind == Kind::sequence ? flat(node) : node.text;
+        out_.push_back({one_line(key, k_key_limit), one_line(text, k_value_limit), line});
+    }
+
+    std::vector<ConfKey> out_;
+    std::size_t nodes_ = 0;
+};
 
 std::string optional_text(const std::optional<std::chrono::milliseconds>& value, std::string_view word) {
     return value ? format_duration(*value) : std::string(word);
@@ -83,10 +88,11 @@ std::vector<Default> defaults(const SutName& name) {
 }  // namespace
 
 std::vector<ConfKey> conf_keys(const SutName& name, std::string_view text) {
-    std::vector<ConfKey> out;
     const auto tree = conf::parse_tree(text);
-    if (!tree || (*tree)->kind != Kind::map) return out;
-    list_map(**tree, "", out);
+    if (!tree || (*tree)->kind != Kind::map) return {};
+    Lister lister;
+    lister.map(**tree, "");
+    auto out = lister.take();
     const auto is_set = [&](std::string_view key) {
         return std::ranges::any_of(out, [&](const ConfKey& one) { return one.line != 0 && one.key == key; });
     };

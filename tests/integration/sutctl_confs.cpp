@@ -132,6 +132,15 @@ TEST_CASE("sutctl validate: files, folders, nothing, and too much") {
     CHECK(has(odd.out, R"(dir.conf","conf":true,"ok":false)"));
     CHECK(has(odd.out, R"(link.conf","conf":true,"ok":false)"));
     CHECK(run({SUTCTL, "validate", SOURCE_FOLDER "/sut"}).exit == 0);
+
+    std::string bomb = "advertised_images:\n  a0: &a0 {}\n";  // aliases make it a tree of 2^100 nodes
+    for (int i = 1; i < 100; ++i) {
+        const auto last = std::to_string(i - 1), self = std::to_string(i);
+        bomb += "  a" + self + ": &a" + self + " {x: *a" + last + ", y: *a" + last + "}\n";
+    }
+    write(at("bomb.conf"), bomb);
+    write(at("bomb_x.yaml"), bomb);
+    CHECK(has(run({SUTCTL, "validate", folder.path()}).out, "/bomb.conf: ok\n"));
 }
 
 TEST_CASE("sutctl validate: any bytes under any name are told of, and no crash") {

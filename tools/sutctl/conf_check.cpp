@@ -68,15 +68,32 @@ bool is_mounted(const SutConf& conf, const std::string& path) {
 }
 
 /// A command that names a companion by its path on another machine would not find it: the agent has it under /sut/.
-void check_paths(const conf::Node& node, int line, int column, const SutConf& conf, const std::vector<std::string>& companions, CheckedFile& out) {
-    for (const auto& [name, value] : node.entries) check_paths(*value, name->line, name->column, conf, companions, out);
-    for (const auto& item : node.items) check_paths(*item, item->line, item->column, conf, companions, out);
-    if (node.kind != Kind::scalar) return;
-    for (const auto& companion : companions)
-        for (const auto& path : paths_to(node.text, companion))
-            if (path != "/sut/" + companion && !is_mounted(conf, path))
-                out.warnings.push_back({line, column, "the agent has no " + path + ": write /sut/" + companion + ", or mount its folder ('mounts')"});
-}
+class PathCheck {
+  public:
+    PathCheck(const SutConf& conf, const std::vector<std::string>& companions, CheckedFile& out)
+        : conf_(conf), companions_(companions), out_(out) {}
+
+    void node(const conf::Node& node, int line, int column) {
+        // A node that aliases share is looked at once: they can make a small text a tree without end.
+        if (companions_.empty() || !seen_.insert(&node).second) return;
+        for (const auto& [name, value] : node.entries) this->node(*value, name->line, name->column);
+        for (const auto& item : node.items) this->node(*item, item->line, item->column);
+        if (node.kind == Kind::scalar) text(node.text, line, column);
+    }
+
+  private:
+    void text(const std::string& text, int line, int column) {
+        for (const auto& companion : companions_)
+            for (const auto& path : paths_to(text, companion))
+                if (path != "/sut/" + companion && !is_mounted(conf_, path))
+                    out_.warnings.push_back({line, column, "the agent has no " + path + ": write /sut/" + companion + ", or mount its folder ('mounts')"});
+    }
+
+    const SutConf& conf_;
+    const std::vector<std::string>& companions_;
+    CheckedFile& out_;
+    std::set<const conf::Node*> seen_;
+};
 
 void check_agent_id(const conf::Node& root, const SutName& name, CheckedFile& out) {
     for (const auto& [key, value] : root.entries)
@@ -125,7 +142,7 @@ CheckedFile check(const std::string& path, const std::vector<std::string>& compa
     if (!tree) return out;
     check_agent_id(**tree, *name, out);
     check_queues(**tree, out);
-    check_paths(**tree, 1, 1, *decoded, companions, out);
+    PathCheck(*decoded, companions, out).node(**tree, 1, 1);
     return out;
 }
 
