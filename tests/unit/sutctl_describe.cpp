@@ -132,7 +132,7 @@ TEST_CASE("sutctl describe: one SUT as its topics and the supervisor tell it") {
     CHECK(shows(text, "2026-01-31T11:00:00.000Z  restart  ok                     hung (2 times)\n"));
     CHECK(shows(text, "create   failed: no such image  no container\n"));
     CHECK(shows(text, "evidence of 2026-01-31T10:59:59.000Z: hung\n  probe: main loop stuck\n  | one\n  | two\n"));
-    CHECK(shows(text, "command  sleep 1     alpha.conf:4\n"));
+    CHECK(shows(text, "alpha.conf:4  command  sleep 1\n"));
     CHECK(shows(alpha.json(), R"({"key":"restart","value":"on-failure","origin":"default"})"));
 }
 

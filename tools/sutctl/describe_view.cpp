@@ -145,7 +145,7 @@ std::string SutDescription::text(const Screen& screen, WallTime now) const {
     out += evidence_text(report);
     Section conf;
     for (const auto& line : conf_lines(conf_))
-        conf.cells({{printable(line.key)}, {printable(line.value)}, {printable(line.origin), Tone::dim}});
+        conf.cells({{printable(line.origin), Tone::dim}, {printable(line.key)}, {printable(line.value)}});
     out += conf.text(screen, "conf");
     if (!conf_error_.empty()) out += "conf\n  " + screen.paint(Tone::warn, "not known: " + printable(conf_error_)) + "\n";
     return out;
