@@ -126,7 +126,7 @@ Outcome<int> ps(const Context& context) {
         fleet.hear(message.topic, message.payload);
     });
     if (!looked) return tl::make_unexpected(looked.error());
-    if (context.options.json && !context.options.quiet) {
+    if (context.options.json) {
         for (const auto& line : fleet.json_lines()) context.screen.line(line);
     } else {
         context.screen.print(shown(context, fleet));
