@@ -23,6 +23,8 @@ class ActionHistory {
     void add(const SutName& sut, PastAction action);
     /// What an earlier life of ours reported, newest first. Counts once for a SUT, and goes behind what there is.
     void remember(const SutName& sut, const std::deque<PastAction>& earlier);
+    /// Whether that has been asked for already: our own reports come back too, and need not be read.
+    [[nodiscard]] bool remembers(const SutName& sut) const { return remembered_.contains(sut); }
     void forget(const SutName& sut);
     /// Newest first; empty when there is none.
     [[nodiscard]] const std::deque<PastAction>& of(const SutName& sut) const;

@@ -128,7 +128,10 @@ void Supervisor::hear_fleet(std::string_view rest, const mqtt::Message& message,
     if (rest.starts_with(k_report) && !message.payload.empty())
         if (const auto sut = SutName::parse(rest.substr(k_report.size()))) {
             reported_.insert(*sut);
-            actions_.remember(*sut, decode_history(message.payload));
+            if (!actions_.remembers(*sut)) {
+                actions_.remember(*sut, decode_history(message.payload));
+                if (auto evidence = decode_evidence(message.payload); !evidence.empty()) evidence_.try_emplace(*sut, std::move(evidence));
+            }
         }
     if (!rest.starts_with(k_cmd) || message.retain) return;
     const auto verb = rest.substr(k_cmd.size());

@@ -43,6 +43,7 @@ ordered_json container_of(const FoundContainer* found) {
 
 /// The retained report stays under 20,000 bytes, so that every client shows all of it.
 constexpr std::size_t k_history_text = 200;
+constexpr std::size_t k_report_limit = 1024 * 1024;  ///< of one that is read again
 
 ordered_json encode(const std::deque<PastAction>& history) {
     auto out = ordered_json::array();
@@ -62,7 +63,7 @@ std::string text_at(const ordered_json& object, const char* key) {
 
 std::deque<PastAction> decode_history(std::string_view report) {
     std::deque<PastAction> out;
-    if (too_deep(report)) return out;
+    if (too_deep(report) || report.size() > k_report_limit) return out;
     const auto object = ordered_json::parse(report, nullptr, false);
     if (!object.is_object() || !object.contains("history") || !object["history"].is_array()) return out;
     for (const auto& one : object["history"]) {
@@ -73,6 +74,13 @@ std::deque<PastAction> decode_history(std::string_view report) {
         if (parse_rfc3339(past.at) && !past.what.empty()) out.push_back(std::move(past));
     }
     return out;
+}
+
+std::string decode_evidence(std::string_view report) {
+    if (too_deep(report) || report.size() > k_report_limit) return {};
+    const auto object = ordered_json::parse(report, nullptr, false);
+    if (!object.is_object() || !object.contains("evidence") || !object["evidence"].is_object()) return {};
+    return dump(object["evidence"]);
 }
 
 std::string encode_evidence(const Evidence& evidence) {

@@ -48,6 +48,8 @@ struct Event {
 [[nodiscard]] std::string encode(const SutReport& report);
 /// The history in an earlier `fleet/sut/<sut>`; empty for anything that has none.
 [[nodiscard]] std::deque<PastAction> decode_history(std::string_view report);
+/// The evidence in it, as JSON; empty when there is none.
+[[nodiscard]] std::string decode_evidence(std::string_view report);
 [[nodiscard]] std::string encode(const FleetReport& report);
 [[nodiscard]] std::string encode(const Event& event);
 /// `{"status","data","error","transaction"}` of `fleet/res/<verb>`.

@@ -14,7 +14,7 @@ using test::sutctl;
 namespace {
 
 constexpr auto k_report =
-    R"({"sut":"alpha","history":[{"at":"2026-01-31T11:00:00.000Z","what":"restart","why":"it hung","result":"ok"}]})";
+    R"({"sut":"alpha","history":[{"at":"2026-01-31T11:00:00.000Z","what":"restart","why":"it hung","result":"ok"}],"evidence":{"at":"2026-01-31T10:59:59.000Z","why":"it hung","output":"its last line"}})";
 
 }  // namespace
 
@@ -38,6 +38,7 @@ TEST_CASE("sutctl describe: an agent, its conf with origins, and the history of 
     CHECK(has(full.out, "timeouts.job"));
     CHECK(has(full.out, "a board"));
     CHECK(has(full.out, "it hung"));
+    CHECK(has(full.out, "| its last line"));
     CHECK(has(sutctl(url, "describe alpha --json").out, R"({"key":"timeouts.job","value":"90s","origin":"alpha.conf:3"})"));
     CHECK(has(sutctl(url, "ps").out, "WHY"));
     CHECK(has(sutctl(url, "ps").out, "a board"));

@@ -63,6 +63,14 @@ TEST_CASE("history: a report gives it to the next life, once, and behind what th
     CHECK(echo.of(k_alpha).size() == 1);
 }
 
+TEST_CASE("history: a report gives the evidence to the next life") {
+    SutReport report;
+    report.sut = "alpha";
+    report.evidence = encode_evidence({"2026-01-31T12:00:00.000Z", "hung", "main loop stuck", "one\ntwo"});
+    CHECK(decode_evidence(encode(report)) == report.evidence);
+    for (const auto* none : {"", "[", "{}", R"({"evidence":null})", R"({"evidence":"x"})"}) CHECK(decode_evidence(none).empty());
+}
+
 TEST_CASE("history: nonsense in a report is no history") {
     for (const auto* text : {"", "x", "[]", R"({"history":7})", R"({"history":[1,{},{"at":7,"what":"x"},{"at":"now","what":"x"}]})"})
         CHECK(decode_history(text).empty());
