@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "conf/sut_conf_origins.hpp"
 #include "supervisor.hpp"
 #include "sys/clock.hpp"
 #include "sys/log.hpp"
@@ -155,6 +156,7 @@ void Supervisor::clear_retired(SteadyTime now) {
         count([&](Metrics& metrics) { metrics.queues.erase(sut.str()); });
         looks_.erase(sut);
         last_actions_.erase(sut);
+        actions_.forget(sut);
         evidence_.erase(sut);
     }
 }
@@ -163,10 +165,16 @@ void Supervisor::hear_fleet(std::string_view rest, const mqtt::Message& message,
     constexpr std::string_view k_cmd = "cmd/", k_report = "sut/";
     if (rest.starts_with(k_report) && !message.payload.empty())
         // A report of an earlier life of ours: what it is about may be gone.
-        if (const auto sut = SutName::parse(rest.substr(k_report.size())); sut && !fleet_.contains(*sut)) fleet_.know(*sut);
+        if (const auto sut = SutName::parse(rest.substr(k_report.size()))) {
+            if (!fleet_.contains(*sut)) fleet_.know(*sut);
+            if (!actions_.remembers(*sut)) {
+                actions_.remember(*sut, decode_history(message.payload));
+                if (auto evidence = decode_evidence(message.payload); !evidence.empty()) evidence_.try_emplace(*sut, std::move(evidence));
+            }
+        }
     if (!rest.starts_with(k_cmd) || message.retain) return;
     const auto verb = rest.substr(k_cmd.size());
-    const auto outcome = obey(verb, message.payload, now);
+    const auto outcome = obey(verb, argument_of(message.payload), now);
     mqtt::Publication reply;
     reply.topic = message.response_topic.empty() ? topics_.fleet_response(verb) : message.response_topic;
     reply.correlation_data = message.correlation_data;
@@ -179,14 +187,16 @@ Result<std::string> Supervisor::obey(std::string_view verb, const std::string& a
         const auto plan = reconcile(fleet_.observation(), now);
         return to_text(plan) + interval_line(plan, fleet_.totals().agents, lookout_->cpus());
     }
+    if (verb == "clock") return format_rfc3339(sys::wall_now());
     if (verb == "apply") {
         fleet_.release_removals();
         return "held removals are released";
     }
-    if (verb != "restart" && verb != "reset")
-        return fail(ErrorKind::invalid_input, "unknown command: expected plan, apply, restart <sut> or reset <sut>");
+    if (verb != "restart" && verb != "reset" && verb != "conf")
+        return fail(ErrorKind::invalid_input, "unknown command: expected plan, apply, clock, conf <sut>, restart <sut> or reset <sut>");
     const auto sut = SutName::parse(argument);
     if (!sut) return fail(sut.error());
+    if (verb == "conf") return conf_text(*sut);
     if (fleet_.found(*sut) == nullptr) return fail(ErrorKind::not_found, "no container of " + sut->str());
     release(*sut);
     if (verb == "reset") return sut->str() + " is released from quarantine and backoff";
@@ -194,6 +204,16 @@ Result<std::string> Supervisor::obey(std::string_view verb, const std::string& a
     begin({Verb::restart, *sut, "asked for"}, now);
     fleet_.touch(*sut);
     return "restarting " + sut->str();
+}
+
+/// The conf's keys and where each comes from; of a conf with an error, what the agent runs by.
+Result<std::string> Supervisor::conf_text(const SutName& sut) const {
+    const auto name = sut.str() + ".conf";
+    const auto file = confs_.files().find(sut);
+    if (file == confs_.files().end()) return fail(ErrorKind::not_found, "no " + name);
+    for (const auto& one : file->second.companions)
+        if (one.name == name) return to_text(name, conf_keys(sut, one.content));
+    return fail(ErrorKind::invalid_input, file->second.error.empty() ? name + " has not been read" : file->second.error);
 }
 
 void Supervisor::report(SteadyTime now) {
@@ -246,6 +266,7 @@ void Supervisor::report_sut(const SutName& sut) {
     report.agent = history.agent_says;
     report.hold = fleet_.hold(sut);
     if (const auto last = last_actions_.find(sut); last != last_actions_.end()) report.last_action = last->second;
+    report.history = actions_.of(sut);
     if (const auto evidence = evidence_.find(sut); evidence != evidence_.end()) report.evidence = evidence->second;
     board_.set(topics_.fleet_sut(sut.str()), encode(report));
 }

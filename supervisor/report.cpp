@@ -4,6 +4,8 @@
 #include <nlohmann/json.hpp>
 
 #include "core/json_guard.hpp"
+#include "core/one_line.hpp"
+#include "core/timestamp.hpp"
 
 namespace sutfleet {
 namespace {
@@ -39,7 +41,47 @@ ordered_json container_of(const FoundContainer* found) {
             {"started", text_or_null(found->started_at)}};
 }
 
+/// The retained report stays under 20,000 bytes, so that every client shows all of it.
+constexpr std::size_t k_history_text = 200;
+constexpr std::size_t k_report_limit = 1024 * 1024;  ///< of one that is read again
+
+ordered_json encode(const std::deque<PastAction>& history) {
+    auto out = ordered_json::array();
+    for (const auto& one : history) {
+        out.push_back({{"at", one.at}, {"what", one.what}, {"why", one_line(one.why, k_history_text)}, {"result", one_line(one.result, k_history_text)}});
+        if (one.times > 1) out.back()["times"] = one.times;
+    }
+    return out;
+}
+
+std::string text_at(const ordered_json& object, const char* key) {
+    const auto found = object.find(key);
+    return found != object.end() && found->is_string() ? one_line(found->get<std::string>(), k_history_text) : std::string();
+}
+
 }  // namespace
+
+std::deque<PastAction> decode_history(std::string_view report) {
+    std::deque<PastAction> out;
+    if (too_deep(report) || report.size() > k_report_limit) return out;
+    const auto object = ordered_json::parse(report, nullptr, false);
+    if (!object.is_object() || !object.contains("history") || !object["history"].is_array()) return out;
+    for (const auto& one : object["history"]) {
+        if (!one.is_object() || out.size() == ActionHistory::k_kept) continue;
+        PastAction past{text_at(one, "what"), text_at(one, "why"), text_at(one, "at"), text_at(one, "result"), 1};
+        if (const auto times = one.find("times"); times != one.end() && times->is_number_unsigned() && *times <= 1'000'000'000U)
+            past.times = times->get<unsigned>();
+        if (parse_rfc3339(past.at) && !past.what.empty()) out.push_back(std::move(past));
+    }
+    return out;
+}
+
+std::string decode_evidence(std::string_view report) {
+    if (too_deep(report) || report.size() > k_report_limit) return {};
+    const auto object = ordered_json::parse(report, nullptr, false);
+    if (!object.is_object() || !object.contains("evidence") || !object["evidence"].is_object()) return {};
+    return dump(object["evidence"]);
+}
 
 std::string encode_evidence(const Evidence& evidence) {
     return dump({{"at", evidence.at}, {"why", evidence.why}, {"health_log", evidence.health_log}, {"output", evidence.output}});
@@ -68,6 +110,7 @@ std::string encode(const SutReport& report) {
                  {"agent", text_or_null(report.agent)},
                  {"hold", text_or_null(report.hold)},
                  {"last_action", std::move(action)},
+                 {"history", encode(report.history)},
                  {"evidence", report.evidence.empty() ? ordered_json(nullptr) : ordered_json::parse(report.evidence, nullptr, false)},
                  {"warnings", std::move(warnings)}});
 }
@@ -89,6 +132,13 @@ std::string encode_answer(const Result<std::string>& outcome, const std::string&
                  {"data", outcome ? ordered_json(*outcome) : ordered_json(nullptr)},
                  {"error", outcome ? ordered_json(nullptr) : ordered_json(outcome.error().message)},
                  {"transaction", asked.is_object() && asked.contains("transaction") ? asked["transaction"] : ordered_json(nullptr)}});
+}
+
+std::string argument_of(const std::string& request) {
+    const auto asked = too_deep(request) ? ordered_json() : ordered_json::parse(request, nullptr, false);
+    if (!asked.is_object()) return request;
+    const auto found = asked.find("argument");
+    return found != asked.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
 bool job_runs(std::string_view jobs_payload) {

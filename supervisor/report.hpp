@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "action_history.hpp"
 #include "confs.hpp"
 #include "evidence.hpp"
 #include "reconcile.hpp"
@@ -30,6 +31,7 @@ struct SutReport {
     std::string health_why;
     std::optional<LastAction> last_action;
     std::string evidence;  ///< JSON; empty: none
+    std::deque<PastAction> history;  ///< newest first
 };
 
 struct FleetReport {
@@ -44,10 +46,16 @@ struct Event {
 };
 
 [[nodiscard]] std::string encode(const SutReport& report);
+/// The history in an earlier `fleet/sut/<sut>`; empty for anything that has none.
+[[nodiscard]] std::deque<PastAction> decode_history(std::string_view report);
+/// The evidence in it, as JSON; empty when there is none.
+[[nodiscard]] std::string decode_evidence(std::string_view report);
 [[nodiscard]] std::string encode(const FleetReport& report);
 [[nodiscard]] std::string encode(const Event& event);
 /// `{"status","data","error","transaction"}` of `fleet/res/<verb>`.
 [[nodiscard]] std::string encode_answer(const Result<std::string>& outcome, const std::string& request);
+/// What a command is about: the bare payload, or `argument` of an object.
+[[nodiscard]] std::string argument_of(const std::string& request);
 /// Whether `<sut>/jobs` says that a job runs; a payload that is no such JSON says no.
 [[nodiscard]] bool job_runs(std::string_view jobs_payload);
 /// How many it says wait.

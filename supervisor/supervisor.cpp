@@ -287,11 +287,11 @@ void Supervisor::settle(const Outcome& outcome, SteadyTime now) {
                        : now + with_half_jitter(backoff(retry_policy(outcome.result.error()), history.failures), random01());
     if (outcome.action.verb == Verb::probe && outcome.result && history.probe == History::Probe::fine) return;
     const std::string error = outcome.result ? "" : plainly(outcome.result.error());
-    last_actions_[sut] = {std::string(to_string(outcome.action.verb)), outcome.action.reason, now_text(),
-                          error.empty() ? "ok" : error};
-    if (!error.empty()) sys::log(Level::error, "sut=" + sut.str() + " " + std::string(to_string(outcome.action.verb)) + " failed: " + error);
-    say({now_text(), sut.str(), std::string(to_string(outcome.action.verb)), outcome.action.reason,
-         error.empty() ? "ok" : "failed", error});
+    const std::string verb(to_string(outcome.action.verb)), at = now_text(), result = error.empty() ? "ok" : error;
+    last_actions_[sut] = {verb, outcome.action.reason, at, result};
+    actions_.add(sut, {verb, outcome.action.reason, at, result});
+    if (!error.empty()) sys::log(Level::error, "sut=" + sut.str() + " " + verb + " failed: " + error);
+    say({at, sut.str(), verb, outcome.action.reason, error.empty() ? "ok" : "failed", error});
 }
 
 void Supervisor::remember_delivered(const SutName& sut, const std::string& hash) {

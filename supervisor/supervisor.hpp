@@ -89,6 +89,7 @@ class Supervisor {
     void hear_jobs(const SutName& sut, const std::string& payload);
     void release(const SutName& sut);
     Result<std::string> obey(std::string_view verb, const std::string& argument, SteadyTime now);
+    [[nodiscard]] Result<std::string> conf_text(const SutName& sut) const;
     void report(SteadyTime now);
     void report_fleet();
     void report_sut(const SutName& sut);
@@ -129,6 +130,7 @@ class Supervisor {
     std::set<std::pair<SteadyTime, SutName>> looks_again_;
     std::map<SutName, bool> under_way_;           ///< actions; whether it is a retry
     std::map<SutName, LastAction> last_actions_;
+    ActionHistory actions_;
     std::map<SutName, std::string> evidence_;
     std::optional<SteadyTime> link_up_since_;
     std::uint64_t epoch_ = 0;

@@ -33,6 +33,8 @@ std::optional<WallTime> parse_rfc3339(std::string_view text) {
     };
     const year_month_day date{year{number(0, 4)}, month{static_cast<unsigned>(number(5, 2))}, day{static_cast<unsigned>(number(8, 2))}};
     if (!date.ok()) return std::nullopt;
+    // The clock's nanoseconds reach from 1677 to 2262.
+    if (date.year() < year{1700} || date.year() > year{2200}) return std::nullopt;
     return sys_days{date} + hours{number(11, 2)} + minutes{number(14, 2)} + seconds{number(17, 2)} + milliseconds{number(20, 3)};
 }
 

@@ -32,7 +32,7 @@ test('ps shows each SUT, as text and as JSON', () => {
 test('events shows an action with its reason; an interrupt ends it with 130', async () => {
   const before = inspect(container('bravo')).State.StartedAt;
   const watching = new Promise((done) => {
-    const child = spawn('docker', ['exec', byRole('supervisor'), 'timeout', '--preserve-status', '-s', 'INT', '12', 'sutctl', 'events']);
+    const child = spawn('docker', ['exec', byRole('supervisor'), 'timeout', '--preserve-status', '-s', 'INT', '12', 'sutctl', 'events', '-f']);
     let out = '';
     child.stdout.on('data', (text) => { out += text; });
     child.on('close', (code) => done({ code, out }));
@@ -66,4 +66,19 @@ test('drain refuses jobs until resume', async () => {
   assert.equal(sutctl('sutctl', 'submit', 'bravo', '--', 'true').code, 4);
   assert.equal(sutctl('sutctl', 'resume', 'bravo').code, 0);
   assert.equal(sutctl('sutctl', 'submit', '--wait', 'bravo', '--', 'true').code, 0);
+});
+
+test('describe shows the conf with its origins and what was done', () => {
+  const { out } = sutctl('sutctl', 'describe', 'alpha');
+  assert.match(out, /alpha\.conf:\d+/);
+  assert.match(out, /history, newest first\n\s+\d{4}-.*(create|start|deliver|restart)/);
+  const all = JSON.parse(sutctl('sutctl', '--json', 'describe', 'bravo').out);
+  assert.equal(all.agent, 'ok');
+  assert.ok(all.conf.some((key) => key.key === 'timeouts.job' && key.origin === 'default'));
+});
+
+test('doctor finds the broker, the supervisor and its agents', () => {
+  const lines = sutctl('sutctl', 'doctor', '--json').out.trim().split('\n').map((line) => JSON.parse(line));
+  const grade = (check) => lines.filter((line) => line.check === check).map((line) => line.grade);
+  for (const check of ['broker', 'credentials', 'supervisor', 'confs']) assert.deepEqual(grade(check), ['ok'], check);
 });

@@ -15,10 +15,11 @@ Lab::Lab(const std::string& agent_program, AgentRules rules, const std::string& 
     if (!says("submit_status", "ready")) throw std::runtime_error("the agent is not ready");
 }
 
-void Lab::publish(const std::string& topic, const std::string& payload) {
+void Lab::publish(const std::string& topic, const std::string& payload, bool retain) {
     mqtt::Publication publication;
     publication.topic = topic;
     publication.payload = payload;
+    publication.retain = retain;
     if (!eventually([&] { return session_->publish(publication).has_value(); })) throw std::runtime_error("no broker");
 }
 

@@ -17,7 +17,7 @@ class Lab {
   public:
     explicit Lab(const std::string& agent_program, AgentRules rules = {}, const std::string& broker_conf = {});
 
-    void publish(const std::string& topic, const std::string& payload);
+    void publish(const std::string& topic, const std::string& payload, bool retain = false);
     /// Submits and waits for the answer on a response topic of its own. @return the answer
     std::string ask(const std::string& payload);
     void submit(const std::string& payload) { publish("alpha/submit", payload); }

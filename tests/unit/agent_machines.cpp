@@ -296,6 +296,6 @@ TEST_CASE("a time as text and back") {
     const WallTime time{std::chrono::milliseconds{1'769'903'999'123}};
     CHECK(format_rfc3339(time) == "2026-01-31T23:59:59.123Z");
     CHECK(parse_rfc3339("2026-01-31T23:59:59.123Z") == time);
-    for (const auto* bad : {"", "2026-01-31T23:59:59Z", "2026-02-31T23:59:59.123Z", "2026-01-31 23:59:59.123Z", "x026-01-31T23:59:59.123Z"})
+    for (const auto* bad : {"3026-01-31T23:59:59.123Z", "0001-01-01T00:00:00.000Z", "", "2026-01-31T23:59:59Z", "2026-02-31T23:59:59.123Z", "2026-01-31 23:59:59.123Z", "x026-01-31T23:59:59.123Z"})
         CHECK_FALSE(parse_rfc3339(bad));
 }

@@ -1,6 +1,10 @@
 #pragma once
 // The subcommands: each does one thing and returns the exit code.
 
+#include <functional>
+#include <string>
+#include <vector>
+
 #include "connection.hpp"
 #include "core/topics.hpp"
 #include "link.hpp"
@@ -18,7 +22,14 @@ struct Context {
 };
 
 int validate(const Options& options, const Screen& screen);
+Outcome<int> add(const Options& options, const Screen& screen);
+int doctor(const Options& options, const Screen& screen, const sys::Signals& signals);
+/// `completion suts`: what the scripts ask for.
+Outcome<int> list_suts(const Options& options, const Screen& screen, const sys::Signals& signals);
+/// $SUTFLEET_SUT_DIR, or `sut`.
+std::string conf_folder();
 Outcome<int> ps(const Context& context);
+Outcome<int> describe(const Context& context);
 Outcome<int> logs(const Context& context);
 Outcome<int> submit(const Context& context);
 Outcome<int> jobs(const Context& context);
@@ -27,6 +38,9 @@ Outcome<int> events(const Context& context);
 /// cancel, restart, drain, resume, prune, reinit on the SUT; reset, plan, apply on the fleet.
 Outcome<int> control(const Context& context);
 
+/// Gives every retained message of the filters to `hear`.
+Outcome<> look_once(const Context& context, const std::vector<std::string>& filters,
+                    const std::function<void(const mqtt::Message&)>& hear);
 /// The SUT that the command line names.
 Outcome<SutName> wanted_sut(const Options& options);
 /// Everything ends here: runs the subcommand, says what went wrong.

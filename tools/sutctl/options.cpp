@@ -30,6 +30,8 @@ void add_sut(CLI::App* sub, Raw& raw) {
 void add_looking(CLI::App& app, Raw& raw) {
     auto* ps = add(app, "ps", "List the SUTs, their health and jobs");
     ps->add_flag("-q,--quiet", raw.options.quiet, "Only the names");
+    ps->add_flag("-w,--watch", raw.options.watch, "Show it again whenever it changes");
+    add_sut(add(app, "describe", "Show all that is known of a SUT"), raw);
 
     auto* logs = add(app, "logs", "Show the log of a SUT, or of one of its jobs");
     logs->add_flag("-f,--follow", raw.options.follow,
@@ -43,9 +45,17 @@ void add_looking(CLI::App& app, Raw& raw) {
     add_sut(job, raw);
     job->add_option("id", raw.options.job, "Id of the job")->required();
 
-    add(app, "events", "Follow what the supervisor does, and why");
-    auto* validate = add(app, "validate", "Check confs without a broker");
-    validate->add_option("files", raw.options.words, "Confs (default: sut/*.conf)");
+    auto* events = add(app, "events", "Show what the supervisor did, and why");
+    events->add_flag("-f,--follow", raw.options.follow, "Go on with what it does");
+    events->add_option("--tail", raw.tail, "At most so many of those that are past");
+    events->add_option("sut", raw.options.sut, "Only of this SUT");
+    add(app, "doctor", "Check socket, rights, broker, clocks, disk, image and confs, and say what to do");
+    auto* validate = add(app, "validate", "Check confs, and folders of them as they are, without a broker");
+    validate->add_option("files", raw.options.words, "Confs or folders (default: $SUTFLEET_SUT_DIR, else sut)");
+    auto* completion = add(app, "completion", "Print a shell's completion script");
+    completion->add_option("shell", raw.options.shell, "bash, zsh or fish")
+        ->required()
+        ->check(CLI::IsMember({"bash", "zsh", "fish", "suts", "templates"}));
     add(app, "version", "Show the version");
 }
 
@@ -58,6 +68,12 @@ void add_acting(CLI::App& app, Raw& raw) {
     add_sut(submit, raw);
     submit->add_option("command", raw.options.words,
                        "One word is a script for /bin/sh; several are run as they are");
+
+    auto* conf = add(app, "add", "Add a SUT: a conf from a template, key=value…");
+    conf->add_option("--from", raw.options.from, "Template: a name, or a file by its path (default: jobs)");
+    conf->add_flag("--dry-run", raw.options.dry_run, "Only print the conf");
+    conf->add_option("name", raw.options.sut, "Name of the SUT")->required();
+    conf->add_option("values", raw.options.words, "key=value for each key of the template");
 
     auto* cancel = add(app, "cancel", "Cancel the running job, or one by its id");
     add_sut(cancel, raw);
@@ -99,7 +115,8 @@ Parsed finish(const CLI::App& app, Raw raw) {
     options.color = raw.color == "always"  ? Color::always
                     : raw.color == "never" ? Color::never
                                            : Color::automatic;
-    if (options.command == "logs" && sub->count("--tail") > 0) options.tail = raw.tail;
+    const bool has_tail = options.command == "logs" || options.command == "events";
+    if (has_tail && sub->count("--tail") > 0) options.tail = raw.tail;
     if (!raw.timeout.empty()) {
         const auto timeout = parse_duration(raw.timeout);
         if (!timeout) return wrong("--timeout: " + timeout.error().message);
@@ -115,9 +132,10 @@ Parsed finish(const CLI::App& app, Raw raw) {
 
 }  // namespace
 
-Parsed parse_options(int argc, const char* const* argv) {
-    Raw raw;
-    CLI::App app("sutctl: look at the SUTs of a sutfleet and give them jobs", "sutctl");
+namespace {
+
+/// The one table of commands: --help, the parser and completion all come from it.
+void set_up(CLI::App& app, Raw& raw) {
     app.set_version_flag("--version", "sutctl " + std::string(k_version));
     app.add_flag("--json", raw.options.json, "One JSON object a line");
     app.add_option("--color", raw.color, "auto, always or never")
@@ -132,6 +150,38 @@ Parsed parse_options(int argc, const char* const* argv) {
         "submit --wait exits with the job's own code.");
     add_looking(app, raw);
     add_acting(app, raw);
+}
+
+CommandSpec spec_of(const CLI::App& app, const std::string& name) {
+    CommandSpec out{name, app.get_description(), {}, {}};
+    for (const auto* option : app.get_options()) {
+        OptionSpec one{{}, option->get_description(), option->get_items_expected_max() > 0};
+        for (const auto& word : option->get_snames()) one.names.push_back("-" + word);
+        for (const auto& word : option->get_lnames()) one.names.push_back("--" + word);
+        if (one.names.empty())
+            out.words.push_back(option->get_name());
+        else
+            out.options.push_back(std::move(one));
+    }
+    return out;
+}
+
+}  // namespace
+
+std::vector<CommandSpec> command_table() {
+    Raw raw;
+    CLI::App app("", "sutctl");
+    set_up(app, raw);
+    std::vector<CommandSpec> out{spec_of(app, "")};
+    for (const auto* sub : app.get_subcommands([](const CLI::App*) { return true; }))
+        out.push_back(spec_of(*sub, sub->get_name()));
+    return out;
+}
+
+Parsed parse_options(int argc, const char* const* argv) {
+    Raw raw;
+    CLI::App app("sutctl: look at the SUTs of a sutfleet and give them jobs", "sutctl");
+    set_up(app, raw);
     try {
         app.parse(argc, argv);
         return finish(app, std::move(raw));

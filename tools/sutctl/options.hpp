@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "completion.hpp"
+
 namespace sutfleet::ctl {
 
 enum class Color { automatic, always, never };
@@ -15,16 +17,19 @@ struct Options {
     bool json = false;
     Color color = Color::automatic;
     bool quiet = false;   ///< ps: names only
-    bool follow = false;  ///< logs
+    bool follow = false;  ///< logs, events
+    bool watch = false;   ///< ps
     bool wait = false;    ///< submit
-    bool dry_run = false;  ///< prune
+    bool dry_run = false;  ///< prune, add
     std::optional<std::size_t> tail;
     std::optional<std::chrono::milliseconds> timeout;  ///< submit: of the job
     std::string sut;
     std::string job;
     std::string step;                ///< reinit; empty: all
     std::string file;                ///< submit -f
-    std::vector<std::string> words;  ///< submit: the command; validate: the files
+    std::string from = "jobs";       ///< add: the template
+    std::string shell;               ///< completion
+    std::vector<std::string> words;  ///< submit: the command; validate: the files; add: key=value
 };
 
 struct Parsed {
@@ -35,5 +40,8 @@ struct Parsed {
 };
 
 Parsed parse_options(int argc, const char* const* argv);
+
+/// The table that --help shows, for completion.
+std::vector<CommandSpec> command_table();
 
 }  // namespace sutfleet::ctl
