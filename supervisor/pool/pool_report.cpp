@@ -48,7 +48,7 @@ std::string encode_queue_job(const PoolJob& job, std::size_t position, const std
                  {"queue", job.queue},
                  {"state", job.state == PoolJob::State::ended ? job.result : state.empty() ? "QUEUED" : state},
                  {"sut", is_its_own ? text_or_null(job.sut) : ordered_json(nullptr)},
-                 {"position", position},
+                 {"position", position == 0 ? ordered_json(nullptr) : ordered_json(position)},
                  {"why", text_or_null(why)},
                  {"exit", job.exit ? ordered_json(*job.exit) : ordered_json(nullptr)},
                  {"reason", text_or_null(job.reason)},

@@ -24,6 +24,7 @@ constexpr auto k_refused_for = 2s;
 constexpr auto k_grant_again = 5s;          ///< until the SUT has said that it has it
 constexpr auto k_ask_again = 30s;           ///< how it goes, in case that a message was lost
 constexpr auto k_show_again = 10s;          ///< how long the oldest has waited
+constexpr std::size_t k_positions_shown = 100;  ///< behind that, a job's record does not change at each start
 constexpr std::string_view k_job = "job/";
 
 std::string dump(const ordered_json& value) { return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace); }
@@ -186,14 +187,6 @@ void Pools::end(PoolJob job, std::string result, std::string reason, std::option
     keep(job);
 }
 
-void Pools::lose(const SutName& sut, const std::string& why) {
-    for (const auto& job : book_->open_jobs()) {
-        if (job.sut != sut.str()) continue;
-        if (job.state == State::offered) put_back(job, why);
-        if (job.state == State::granted) end(job, "LOST", why, {});
-    }
-}
-
 /// Why a SUT takes no job now, in its own words or the supervisor's; empty: it does.
 std::string Pools::why_busy(const SutName& sut, const PoolSut& one, SteadyTime now) const {
     if (!one.why.empty()) return one.why;
@@ -237,9 +230,16 @@ void Pools::answer(mqtt::Session& session) {
         const auto text = said.verdict == PoolBook::Verdict::rejected ? "rejected: " + said.why
                           : said.verdict == PoolBook::Verdict::known  ? "accepted " + said.id->str() + ": known"
                                                                       : "accepted " + said.id->str() + ": position " + std::to_string(said.position);
-        last_answer_[said.queue] = text;
-        if (said.verdict != PoolBook::Verdict::rejected || serving_.contains(said.queue)) shared_.insert(said.queue);
         changed_ = true;
+        if (said.verdict != PoolBook::Verdict::rejected || serving_.contains(said.queue)) {
+            last_answer_[said.queue] = text;
+            shared_.insert(said.queue);
+        } else {  // no queue of ours: said to who listens, and not kept
+            mqtt::Publication once;
+            once.topic = topics_.fleet_queue(said.queue, "status");
+            once.payload = encode_queue_status(said.queue, {}, {}, text, sys::wall_now());
+            if (const auto sent = session.publish(std::move(once)); !sent) sys::log(sys::Level::debug, sent.error().message);
+        }
         if (said.response_topic.empty()) continue;
         const bool taken = said.verdict != PoolBook::Verdict::rejected;
         mqtt::Publication publication;
@@ -342,11 +342,11 @@ void Pools::show_queue(const std::string& queue, const std::vector<PoolJob>& job
     std::size_t position = 0;
     for (const auto& job : jobs) {
         const bool granted = job.state == State::granted;
-        if (!granted && ++position > k_shown_pool_jobs) continue;
+        if (!granted) ++position;
         const auto found = touched_.find(job.id);
         const auto touch = found == touched_.end() ? Touch{} : found->second;
         const auto why = !granted ? why_none(serves) : touch.confirmed ? std::string() : "waiting for " + job.sut;
-        shown[topic_of(job)] = encode_queue_job(job, granted ? 0 : position, granted ? touch.shown : "", why);
+        shown[topic_of(job)] = encode_queue_job(job, granted || position > k_positions_shown ? 0 : position, granted ? touch.shown : "", why);
     }
 }
 

@@ -33,8 +33,6 @@ class Pools {
     void hear(const SutName& sut, std::string_view level, const std::string& payload, SteadyTime now);
     /// The queues that a SUT serves, and why it cannot take a job as the supervisor sees it; nothing: it is gone.
     void set_sut(const SutName& sut, std::optional<PoolSut> fresh);
-    /// A SUT whose container and journal are gone for good. @param why for the records of its jobs, which are LOST
-    void lose(const SutName& sut, const std::string& why);
 
     [[nodiscard]] PoolBook& book() { return *book_; }
     void tick(mqtt::Session& session, mqtt::Board& board, SteadyTime now);

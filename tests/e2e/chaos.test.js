@@ -13,6 +13,8 @@ const seconds = Number(process.env.CHAOS_SECONDS ?? 45);
 const seed = Number(process.env.CHAOS_SEED ?? Math.floor(Math.random() * 1e9));
 const engine = process.env.SUTFLEET_PRIVATE_ENGINE;
 const suts = ['alpha', 'bravo', 'charlie', 'chaos'];
+const pooled = ['chaos', 'chaos-2']; // serve the queue `lab`; the second has no jobs of its own
+const all = [...new Set([...suts, ...pooled])];
 
 /** mulberry32: the same faults and jobs for the same seed. */
 let state = seed;
@@ -29,14 +31,14 @@ const faults = {
   'kill the broker': async () => { quietly('kill', byRole('broker')); await sleep(random() * 1500); quietly('start', byRole('broker')); },
   'restart the broker': async () => quietly('restart', '-t', '5', byRole('broker')),
   'kill an agent': async (explorer) => {
-    const sut = pick(suts);
+    const sut = pick(all);
     quietly('kill', container(sut));
     explorer.publish('fleet/cmd/reset', sut); // this test is no crash loop: without quarantine and backoff
   },
-  'pause an agent': async () => { const one = container(pick(suts)); quietly('pause', one); await sleep(random() * 3000); quietly('unpause', one); },
+  'pause an agent': async () => { const one = container(pick(all)); quietly('pause', one); await sleep(random() * 3000); quietly('unpause', one); },
   'kill the supervisor': async () => { quietly('kill', byRole('supervisor')); await sleep(random() * 1000); quietly('start', byRole('supervisor')); },
   'cut an agent off': async () => {
-    const one = container(pick(suts));
+    const one = container(pick(all));
     quietly('network', 'disconnect', '-f', `${stack}-bus`, one);
     await sleep(random() * 3000);
     quietly('network', 'connect', `${stack}-bus`, one);
@@ -51,9 +53,8 @@ if (engine) {
 
 const trail = []; // of the faults
 
-/** The newest record of each job, from the agent's own journal. */
-function journalOf(sut) {
-  const text = docker('exec', container(sut), 'cat', '/var/lib/sutfleet/jobs.journal');
+/** The newest record of each job, from a journal. */
+function recordsIn(text) {
   const records = new Map();
   for (const line of text.split('\n')) {
     if (!line.startsWith('{"id":"')) continue; // the line before it: digest and sizes
@@ -71,6 +72,8 @@ function journalOf(sut) {
   }
   return records;
 }
+const journalOf = (sut) => recordsIn(docker('exec', container(sut), 'cat', '/var/lib/sutfleet/jobs.journal'));
+const queuesJournal = () => recordsIn(docker('exec', '-u', '10001', byRole('supervisor'), 'cat', '/var/lib/sutfleet-supervisor/queues.journal'));
 
 /** What one would look at first. */
 async function tellAll(explorer) {
@@ -79,16 +82,16 @@ async function tellAll(explorer) {
   tell('ps -a');
   for (const [topic, text] of explorer.tree)
     if (/^fleet\/|\/(agent|state|submit_status|jobs)$/.test(topic)) console.log(`${topic} ${text}`);
-  for (const sut of suts) tell(`logs --tail 30 ${container(sut)}`);
+  for (const sut of all) tell(`logs --tail 30 ${container(sut)}`);
   for (const role of ['supervisor', 'broker']) tell(`logs --tail 60 ${byRole(role)}`);
 }
 
 test(`chaos with ${jobs} jobs in ${seconds} s, seed ${seed}`, async (t) => {
   run('docker-compose', 'up', '-d', '--no-build');
-  fs.writeFileSync(path.join(sutDir, 'chaos.conf'), 'description: for the chaos test\n');
+  for (const sut of pooled) fs.writeFileSync(path.join(sutDir, `${sut}.conf`), 'description: for the chaos test\nqueues: [lab]\n');
   const explorer = await Explorer.open();
   t.after(() => explorer.close());
-  for (const sut of suts) await explorer.until(`${sut}/agent`, (v) => v === 'ok', 120);
+  for (const sut of all) await explorer.until(`${sut}/agent`, (v) => v === 'ok', 120);
   const acknowledged = new Set();
   explorer.client.on('message', (topic, payload) => { if (payload.length > 0) acknowledged.add(topic); });
   let submitting = true;
@@ -104,20 +107,20 @@ test(`chaos with ${jobs} jobs in ${seconds} s, seed ${seed}`, async (t) => {
     }
   })();
   // As sutctl does it: published under the same id until the agent's word is there.
-  const one = async (number) => {
-    const sut = suts[number % suts.length], id = `c${seed}-${number}`;
+  const one = async (to, id) => {
     const command = `echo ${id} >> /var/lib/sutfleet/ran; sleep ${(random() * 1.5).toFixed(2)}`;
-    const known = () => acknowledged.has(`${sut}/job/${id}`);
+    const known = () => acknowledged.has(`${to}/job/${id}`);
     for (const end = Date.now() + 240_000; !known();) {
       if (Date.now() > end) throw new Error(`${id} was never acknowledged`);
-      explorer.publish(`${sut}/submit`, JSON.stringify({ id, command }));
+      explorer.publish(`${to}/submit`, JSON.stringify({ id, command }));
       for (const again = Date.now() + 3000; Date.now() < again && !known();) await sleep(100);
     }
   };
   const lanes = Array.from({ length: 8 }, async (_, lane) => {
     for (let n = lane; n < jobs; n += 8) {
       await sleep((random() * 2 * 8 * seconds * 1000) / jobs);
-      await one(n);
+      await one(suts[n % suts.length], `c${seed}-${n}`);
+      if (n % 4 === 0) await one('fleet/queue/lab', `q${seed}-${n}`);
     }
   });
   // A text has no id: what the broker acknowledged may still be lost with it, or be delivered again.
@@ -140,16 +143,19 @@ test(`chaos with ${jobs} jobs in ${seconds} s, seed ${seed}`, async (t) => {
     await trouble;
   }
 
-  const counts = { SUCCEEDED: 0, LOST: 0 };
+  const counts = { SUCCEEDED: 0, LOST: 0 }, queueCounts = { SUCCEEDED: 0, LOST: 0 };
+  const ranOn = {};
   const textCounts = { sent: texts.length, ran: 0, 'ran again': 0, 'refused as a repeat': 0 };
-  for (const sut of suts) {
+  await until('the queue is empty', () => explorer.json('fleet/queue/lab/status')?.length === 0 && [...queuesJournal().values()].every((one) => one.state === 'ENDED'), 240);
+  for (const sut of all) {
     await until(`${sut} is ok and idle`, () => {
       const now = explorer.json(`${sut}/jobs`);
       return explorer.get(`${sut}/agent`) === 'ok' && now && now.running === null && now.queued.length === 0;
     }, 180);
     const records = journalOf(sut);
     const ran = docker('exec', container(sut), 'cat', '/var/lib/sutfleet/ran').split('\n');
-    for (let number = suts.indexOf(sut); number < jobs; number += suts.length) {
+    ranOn[sut] = { ran, records };
+    for (let number = suts.includes(sut) ? suts.indexOf(sut) : jobs; number < jobs; number += suts.length) {
       const id = `c${seed}-${number}`, record = records.get(id), times = ran.filter((line) => line === id).length;
       assert.ok(record, `${id} was acknowledged and is not in the journal`);
       assert.ok(times <= 1, `${id} ran ${times} times`);
@@ -169,8 +175,19 @@ test(`chaos with ${jobs} jobs in ${seconds} s, seed ${seed}`, async (t) => {
     for (const id of explorer.json(`${sut}/jobs`).done)
       await until(`${sut}/job/${id} agrees with the journal`, () => explorer.json(`${sut}/job/${id}`)?.state === records.get(id)?.state, 75);
   }
-  console.log(`seed ${seed}: faults ${JSON.stringify(done)} jobs ${JSON.stringify(counts)} texts ${JSON.stringify(textCounts)}`);
+  const queued = queuesJournal();
+  for (let number = 0; number < jobs; number += 4) {
+    const id = `q${seed}-${number}`, record = queued.get(id);
+    const times = pooled.map((sut) => ranOn[sut].ran.filter((line) => line === id).length).reduce((a, b) => a + b);
+    assert.ok(record, `${id} was acknowledged and is not in the journal of the queues`);
+    assert.ok(times <= 1, `${id} ran ${times} times`);
+    assert.ok(['SUCCEEDED', 'LOST'].includes(record.result), `${id} is ${record.result}: ${record.reason}`);
+    if (record.result === 'SUCCEEDED') assert.equal(times, 1, `${id} is SUCCEEDED and did not run`);
+    assert.equal(ranOn[record.sut].records.get(id).state, record.result, `${id} of ${record.sut}`);
+    queueCounts[record.result] += 1;
+  }
+  console.log(`seed ${seed}: faults ${JSON.stringify(done)} jobs ${JSON.stringify(counts)} of the queue ${JSON.stringify(queueCounts)} texts ${JSON.stringify(textCounts)}`);
   assert.equal(counts.SUCCEEDED + counts.LOST, jobs);
-  fs.unlinkSync(path.join(sutDir, 'chaos.conf'));
-  await until('the extra agent is gone', () => !inspect(container('chaos')));
+  for (const sut of pooled) fs.unlinkSync(path.join(sutDir, `${sut}.conf`));
+  await until('the extra agents are gone', () => pooled.every((sut) => !inspect(container(sut))));
 });

@@ -32,6 +32,7 @@ Outcome<int> ps(const Context& context);
 Outcome<int> describe(const Context& context);
 Outcome<int> logs(const Context& context);
 Outcome<int> submit(const Context& context);
+Outcome<int> submit_to_queue(const Context& context);
 Outcome<int> jobs(const Context& context);
 Outcome<int> job(const Context& context);
 Outcome<int> events(const Context& context);

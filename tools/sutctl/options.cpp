@@ -60,12 +60,13 @@ void add_looking(CLI::App& app, Raw& raw) {
 }
 
 void add_acting(CLI::App& app, Raw& raw) {
-    auto* submit = add(app, "submit", "Give a SUT a job");
+    auto* submit = add(app, "submit", "Give a SUT a job, or with --queue whichever of those that serve it is idle");
+    submit->add_option("--queue", raw.options.queue, "Name of a queue, instead of a SUT");
     submit->add_flag("--wait", raw.options.wait, "Print its output and exit with its code");
     submit->add_option("--timeout", raw.timeout, "Of the job: 90s, 15m, 2h");
     submit->add_option("-f,--file", raw.options.file,
                        "Script, or a job as JSON or (*.yaml, *.yml) YAML, from a file; - is stdin");
-    add_sut(submit, raw);
+    submit->add_option("sut", raw.options.sut, "Name of the SUT, unless there is a queue");
     submit->add_option("command", raw.options.words,
                        "One word is a script for /bin/sh; several are run as they are");
 
@@ -123,6 +124,10 @@ Parsed finish(const CLI::App& app, Raw raw) {
         if (timeout->count() == 0) return wrong("--timeout: expected more than 0");
         options.timeout = *timeout;
     }
+    if (!options.queue.empty() && !options.sut.empty())  // there is no SUT: the command begins with that word
+        options.words.insert(options.words.begin(), std::exchange(options.sut, {}));
+    if (options.command == "submit" && options.queue.empty() && options.sut.empty())
+        return wrong("submit: expected the name of a SUT, or --queue NAME");
     if (options.command == "submit" && options.words.empty() == options.file.empty())
         return wrong(options.words.empty()
                          ? "submit: expected a command, or -f FILE"

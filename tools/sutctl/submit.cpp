@@ -288,6 +288,7 @@ class Submit {
 }  // namespace
 
 Outcome<int> submit(const Context& context) {
+    if (!context.options.queue.empty()) return submit_to_queue(context);
     auto sut = wanted_sut(context.options);
     if (!sut) return tl::make_unexpected(sut.error());
     const auto text = submitted_text(context.options);

@@ -1,0 +1,88 @@
+'use strict';
+// A queue that two SUTs serve, in the real stack.
+const test = require('node:test');
+const assert = require('node:assert');
+const fs = require('node:fs');
+const path = require('node:path');
+const { spawnSync } = require('node:child_process');
+const { sutDir, container, docker, inspect, byRole, until, Explorer } = require('./support.js');
+
+const suts = ['pool-a', 'pool-b'];
+const queue = 'fleet/queue/lab';
+let explorer;
+test.before(async () => {
+  explorer = await Explorer.open();
+  for (const sut of suts) fs.writeFileSync(path.join(sutDir, `${sut}.conf`), 'queues: [lab]\n');
+  for (const sut of suts) await explorer.until(`${sut}/submit_status`, (v) => v.startsWith('ready'), 120);
+  await until('both serve it', () => explorer.json(`${queue}/status`)?.serves.length === 2);
+});
+test.after(async () => {
+  for (const sut of suts) fs.unlinkSync(path.join(sutDir, `${sut}.conf`));
+  await until('they are gone', () => suts.every((sut) => !inspect(container(sut))));
+  explorer.close();
+});
+
+const submit = (id, command) => explorer.publish(`${queue}/submit`, JSON.stringify({ id, command }));
+const record = (id) => explorer.json(`${queue}/job/${id}`);
+const ended = async (id) => until(`${id} ends`, () => record(id)?.finished && record(id), 120);
+const sutctl = (...words) => {
+  const ran = spawnSync('docker', ['exec', byRole('supervisor'), 'sutctl', ...words], { encoding: 'utf8', timeout: 90_000 });
+  return { code: ran.status, out: ran.stdout, err: ran.stderr };
+};
+
+test('jobs go to whichever is idle, each to one, and once', async () => {
+  for (let n = 0; n < 20; n += 1) submit(`each-${n}`, `echo each-${n} >> /var/lib/sutfleet/ran; sleep 0.2`);
+  for (let n = 0; n < 20; n += 1) assert.equal((await ended(`each-${n}`)).state, 'SUCCEEDED');
+  submit('each-3', 'echo each-3 >> /var/lib/sutfleet/ran; sleep 0.2'); // the same again: the same job
+  await until('it is known', () => explorer.json(`${queue}/status`).said === 'accepted each-3: known');
+  const ran = suts.map((sut) => docker('exec', container(sut), 'cat', '/var/lib/sutfleet/ran').split('\n'));
+  assert.ok(ran[0].length > 2 && ran[1].length > 2, JSON.stringify(ran));
+  assert.deepEqual(ran.flat().sort(), Array.from({ length: 20 }, (_, n) => `each-${n}`).sort());
+});
+
+test('a queue that nobody serves is refused at once', async () => {
+  const mark = explorer.mark();
+  explorer.publish('fleet/queue/nobody/submit', 'true');
+  await until('the answer', () => explorer.since(mark, 'fleet/queue/nobody/status').some((m) => m.text.includes("no SUT serves the queue 'nobody'")));
+  assert.equal(sutctl('submit', '--queue', 'nobody', '--', 'true').code, 4);
+});
+
+test('while none can take it a job waits and says for what', async () => {
+  for (const sut of suts) explorer.publish(`${sut}/cmd/drain`, ' ');
+  for (const sut of suts) await explorer.until(`${sut}/submit_status`, (v) => v.includes('draining'));
+  submit('waits', 'echo here');
+  await until('the reason', () => /pool-a rejected: draining; pool-b rejected: draining/.test(record('waits')?.why ?? ''));
+  explorer.publish('pool-b/cmd/resume', ' ');
+  assert.equal((await ended('waits')).sut, 'pool-b');
+  explorer.publish('pool-a/cmd/resume', ' ');
+});
+
+test('a submit while the supervisor is away is taken when it is back; a job goes on without it', async () => {
+  submit('long', 'sleep 3; exit 5');
+  await until('it runs', () => record('long')?.state === 'RUNNING');
+  docker('kill', byRole('supervisor'));
+  submit('meanwhile', 'echo meanwhile');
+  await new Promise((done) => setTimeout(done, 3500));
+  docker('start', byRole('supervisor'));
+  const long = await ended('long');
+  assert.deepEqual([long.state, long.exit], ['FAILED', 5]);
+  assert.equal((await ended('meanwhile')).state, 'SUCCEEDED');
+});
+
+test('the death of the SUT that has a job is told; the next jobs are not held up', async () => {
+  submit('cut-off', 'sleep 600');
+  const { sut } = await until('it runs', () => record('cut-off')?.state === 'RUNNING' && record('cut-off'));
+  submit('next', 'echo next');
+  docker('kill', container(sut));
+  assert.equal((await ended('next')).state, 'SUCCEEDED');
+  const lost = await ended('cut-off');
+  assert.equal(lost.state, 'LOST');
+  assert.match(lost.reason, /the agent ended while the job ran/);
+});
+
+test('sutctl submit --queue waits, shows the output, and ends with the job\'s code', () => {
+  const { code, out, err } = sutctl('submit', '--queue', 'lab', '--wait', '--', 'echo first; sleep 1; echo last; exit 3');
+  assert.equal(code, 3, err);
+  assert.equal(out, 'first\nlast\n');
+  assert.match(err, /on pool-[ab]: FAILED, exit 3/);
+});
