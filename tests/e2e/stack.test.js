@@ -43,7 +43,7 @@ test('an agent is locked down and has what it needs', () => {
 
 test('sutctl works in the supervisor container', () => {
   const out = docker('exec', byRole('supervisor'), 'sutctl', 'ps');
-  assert.match(out, /alpha\s+ok/);
+  assert.match(out, /alpha\s+ready\s+ok/);
 });
 
 test('the stock clients work as operator; viewer may not publish, nobody else may connect', async () => {
