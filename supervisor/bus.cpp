@@ -163,15 +163,17 @@ void Supervisor::clear_retired(SteadyTime now) {
 
 void Supervisor::hear_fleet(std::string_view rest, const mqtt::Message& message, SteadyTime now) {
     constexpr std::string_view k_cmd = "cmd/", k_report = "sut/";
-    if (rest.starts_with(k_report) && !message.payload.empty())
+    if (rest.starts_with(k_report) && !message.payload.empty()) {
         // A report of an earlier life of ours: what it is about may be gone.
         if (const auto sut = SutName::parse(rest.substr(k_report.size()))) {
             if (!fleet_.contains(*sut)) fleet_.know(*sut);
             if (!actions_.remembers(*sut)) {
+                fleet_.touch(*sut);  // there is more to tell
                 actions_.remember(*sut, decode_history(message.payload));
                 if (auto evidence = decode_evidence(message.payload); !evidence.empty()) evidence_.try_emplace(*sut, std::move(evidence));
             }
         }
+    }
     if (!rest.starts_with(k_cmd) || message.retain) return;
     const auto verb = rest.substr(k_cmd.size());
     const auto outcome = obey(verb, argument_of(message.payload), now);
@@ -237,7 +239,7 @@ void Supervisor::report_fleet() {
     report.errors = totals.broken;
     report.parked = totals.parked;
     report.quarantined = totals.quarantined;
-    report.engine = engine_trouble_.empty() ? "ok" : engine_trouble_;
+    report.engine = !engine_trouble_.empty() ? engine_trouble_ : found_known_ ? "ok" : "has not answered yet";
     report.complaints = first_of(confs_.complaints(), [](const auto& one) { return one.first + ": " + one.second; });
     report.held = first_of(fleet_.held(), [this](const SutName& sut) { return sut.str() + ": " + fleet_.hold(sut); });
     board_.set(topics_.fleet_state(), encode(report));

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include "core/version.hpp"
+#include "sys/file.hpp"
 
 namespace sutfleet {
 
@@ -39,6 +40,11 @@ tl::expected<Settings, int> read_settings(int argc, char** argv) {
     if (out.metrics.empty()) out.metrics = "unix://" + out.state_dir + "/metrics.sock";
     if (out.agent_broker.empty()) out.agent_broker = out.broker;
     return out;
+}
+
+std::string host_name() {
+    auto name = sys::read_short_text("/etc/hostname");
+    return name.empty() ? "?" : name;
 }
 
 }  // namespace sutfleet

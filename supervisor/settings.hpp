@@ -25,6 +25,9 @@ struct Settings {
     bool plan_only = false;
 };
 
+/// The beginning of our own container's id, in a container; "?" when it cannot be read.
+[[nodiscard]] std::string host_name();
+
 /// Environment and command line. @return the exit code instead, when there is nothing to run (--help, an error).
 tl::expected<Settings, int> read_settings(int argc, char** argv);
 

@@ -23,11 +23,6 @@ void keep_sooner(std::optional<SteadyTime>& into, std::optional<SteadyTime> othe
     if (other) into = into ? std::min(*into, *other) : *other;
 }
 
-std::string host_name() {
-    const auto name = sys::read_short_text("/etc/hostname");
-    return name.empty() ? "?" : name;
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Supervisor>> Supervisor::open(const Settings& settings) {

@@ -11,12 +11,6 @@ using namespace std::chrono_literals;
 
 constexpr BackoffPolicy k_failed_looks{1s, 30s};
 
-std::string host_name() {
-    auto name = sys::read_file("/etc/hostname", 256).value_or("?");
-    while (!name.empty() && name.back() == '\n') name.pop_back();
-    return name;
-}
-
 /// Whether a list tells nothing new of a container. It does not tell the health of one that is paused, nor, on some
 /// engines, of any.
 bool says_the_same(const FoundContainer& summary, const FoundContainer& known) {
@@ -83,12 +77,13 @@ void Supervisor::note_all(Look look, SteadyTime now) {
         next_look_ = now + 1s;
         if (engine_trouble_ != look.found.error().message) sys::log(sys::Level::error, look.found.error().message);
         engine_trouble_ = look.found.error().message;
+        fleet_report_at_ = {};
         return;
     }
     const bool was_away = !engine_trouble_.empty();
     if (was_away) sys::log(sys::Level::info, "the engine answers again");
     engine_trouble_.clear();
-    found_known_ = true;
+    if (!std::exchange(found_known_, true)) fleet_report_at_ = {};
     std::map<SutName, FoundContainer> fresh;
     for (auto& one : *look.found) {
         const auto sut = SutName::parse(one.sut);

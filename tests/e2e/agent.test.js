@@ -88,7 +88,7 @@ async function psSaysUnhealthy(sut, why) {
   let row;
   await until(`sutctl ps: ${sut} unhealthy: ${why}`, async () => {
     row = (await sutctl('ps')).out.split('\n').find((line) => line.startsWith(`${sut} `)) ?? '';
-    return (/^\S+\s+unhealthy\s/.test(row) && why.test(row)) || (await sleep(500), false);
+    return (/^\S+\s+\S+\s+unhealthy\s/.test(row) && why.test(row)) || (await sleep(500), false);
   }, 60).catch((error) => { throw new Error(`${error.message}; now: ${row}`); });
 }
 

@@ -83,7 +83,7 @@ test::Environment folder_environment(const std::string& folder) { return {{"SUTF
 
 TEST_CASE("sutctl validate: a lab's folder as it is; what would not run is told by file and line with what to do, the rest runs") {
     test::PrivateBroker broker;
-    const test::PrivateSupervisor supervisor(SUPERVISOR, broker.url(), lab_files());
+    const test::BlindSupervisor supervisor(SUPERVISOR, broker.url(), lab_files());
     const auto& folder = supervisor.folder();
     const auto all = run({SUTCTL, "validate", folder});
     CAPTURE(all.out);
@@ -256,7 +256,7 @@ TEST_CASE("sutctl doctor: a broker that is away, one that refuses, a supervisor 
     }
     test::PrivateBroker broker;
     CHECK(has(doctor(broker.url()).out, R"({"check":"supervisor","grade":"fail","what":"is not there")"));
-    const test::PrivateSupervisor supervisor(SUPERVISOR, broker.url(), {{"bravo.conf", "comand: x\n"}});
+    const test::BlindSupervisor supervisor(SUPERVISOR, broker.url(), {{"bravo.conf", "comand: x\n"}});
     REQUIRE(test::eventually([&] { return has(doctor(broker.url()).out, R"({"check":"supervisor","grade":"ok","what":"is online")"); }));
     const auto there = doctor(broker.url());
     CAPTURE(there.out);

@@ -30,7 +30,7 @@ TEST_CASE("sutctl describe: an agent, its conf with origins, and the history of 
     CHECK(has(without.out, "the supervisor is not there"));
 
     lab.publish("fleet/sut/alpha", k_report, true);
-    const test::PrivateSupervisor supervisor(SUPERVISOR, url, {{"alpha.conf", "description: a board\ntimeouts:\n  job: 90s\n"}});
+    const test::BlindSupervisor supervisor(SUPERVISOR, url, {{"alpha.conf", "description: a board\ntimeouts:\n  job: 90s\n"}});
     REQUIRE(test::eventually([&] { return has(sutctl(url, "describe alpha").out, "alpha.conf:3"); }));
     const auto full = sutctl(url, "describe alpha");
     CAPTURE(full.out);

@@ -79,7 +79,7 @@ Ran run(std::vector<std::string> argv, const Environment& environment, const std
     return {code, program.out()};
 }
 
-PrivateSupervisor::PrivateSupervisor(const std::string& program, const std::string& broker_url,
+BlindSupervisor::BlindSupervisor(const std::string& program, const std::string& broker_url,
                                      const std::map<std::string, std::string>& confs) {
     for (const auto& [name, text] : confs) {
         const auto path = confs_.path() + "/" + name;

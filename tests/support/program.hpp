@@ -44,9 +44,9 @@ struct Ran {
 Ran run(std::vector<std::string> argv, const Environment& environment = {}, const std::string& folder = {});
 
 /// A supervisor without an engine, with the confs (file name -> text), which are in `folder()`.
-class PrivateSupervisor {
+class BlindSupervisor {
   public:
-    PrivateSupervisor(const std::string& program, const std::string& broker_url, const std::map<std::string, std::string>& confs);
+    BlindSupervisor(const std::string& program, const std::string& broker_url, const std::map<std::string, std::string>& confs);
     [[nodiscard]] const std::string& folder() const { return confs_.path(); }
 
   private:
