@@ -126,10 +126,11 @@ Heard Link::next(SteadyTime deadline) {
     }
 }
 
-Outcome<bool> Link::publish(const std::string& topic, const std::string& payload) {
+Outcome<bool> Link::publish(const std::string& topic, const std::string& payload, const std::string& response_topic) {
     mqtt::Publication publication;
     publication.topic = topic;
     publication.payload = payload;
+    publication.response_topic = response_topic;
     const auto connection = session_->epoch();
     const auto id = session_->publish(publication);
     if (!id) return false;

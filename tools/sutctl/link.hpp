@@ -34,7 +34,7 @@ class Link {
     Heard next(SteadyTime deadline);
     /// Publishes at QoS 1 and waits until the broker has it.
     /// @return false when the broker is away, or went away before it said so
-    Outcome<bool> publish(const std::string& topic, const std::string& payload);
+    Outcome<bool> publish(const std::string& topic, const std::string& payload, const std::string& response_topic = {});
     [[nodiscard]] bool up() const { return session_->connected(); }
 
   private:

@@ -29,7 +29,7 @@ std::optional<QueuedJob> parse_queued(const std::string& payload) {
     return QueuedJob{*std::move(view), text("sut"), text("why")};
 }
 
-/// From its message to its end. It is sent until the supervisor tells of the job; its id makes that harmless.
+/// From its message to its end. It is sent until the supervisor tells of the job, or refuses it; its id makes that harmless.
 class QueueSubmit {
   public:
     QueueSubmit(const Context& context, std::string queue, Submission submission)
@@ -37,7 +37,7 @@ class QueueSubmit {
           queue_(std::move(queue)),
           submission_(std::move(submission)),
           record_topic_(context.topics.fleet_queue(queue_, "job/" + submission_.id)),
-          status_topic_(context.topics.fleet_queue(queue_, "status")) {}
+          answer_topic_(context.topics.fleet_response("submit/" + submission_.id)) {}
 
     Outcome<int> run() {
         if (auto opened = open(); !opened) return tl::make_unexpected(opened.error());
@@ -57,7 +57,7 @@ class QueueSubmit {
     static bool ran(const std::string& state) { return state != "REJECTED" && state != "EXPIRED"; }
 
     Outcome<> open() {
-        auto link = Link::open(context_.connection, {{record_topic_, 1, true}, {status_topic_, 1, true}, {context_.topics.fleet_supervisor(), 1, true}}, context_.signals);
+        auto link = Link::open(context_.connection, {{record_topic_, 1, true}, {answer_topic_, 1, false}, {context_.topics.fleet_supervisor(), 1, true}}, context_.signals);
         if (!link) return tl::make_unexpected(link.error());
         link_ = *std::move(link);
         return {};
@@ -67,7 +67,7 @@ class QueueSubmit {
     Outcome<int> wait_until(const std::function<bool()>& done, SteadyTime limit) {
         while (!done()) {
             if (!job_ && settled_ && Clock::now() >= send_at_) {
-                if (auto sent = link_->publish(context_.topics.fleet_queue(queue_, k_submit), submission_.payload); !sent) return tl::make_unexpected(sent.error());
+                if (auto sent = link_->publish(context_.topics.fleet_queue(queue_, k_submit), submission_.payload, answer_topic_); !sent) return tl::make_unexpected(sent.error());
                 send_at_ = Clock::now() + k_repeat;
                 continue;
             }
@@ -86,20 +86,17 @@ class QueueSubmit {
         if (message.payload.empty()) return;
         if (message.topic == context_.topics.fleet_supervisor()) {
             supervisor_away_ = message.payload == k_offline;
-        } else if (message.topic == status_topic_) {
-            hear_status(message.payload);
+        } else if (message.topic == answer_topic_) {
+            hear_answer(message.payload);
         } else if (auto job = parse_queued(message.payload)) {
             if (context_.options.wait) tell_state(*job);
             job_ = std::move(job);
         }
     }
 
-    /// Before our first sending it is somebody else's.
-    void hear_status(const std::string& payload) {
+    void hear_answer(const std::string& payload) {
         const auto object = nlohmann::json::parse(payload, nullptr, false);
-        if (send_at_ == SteadyTime{} || !object.is_object() || !object.contains("said") || !object["said"].is_string()) return;
-        const auto said = object["said"].get<std::string>();
-        if (said.starts_with("rejected: ")) refused_ = printable(said);
+        if (object.is_object() && object.contains("error") && object["error"].is_string()) refused_ = printable(object["error"].get<std::string>());
     }
 
     void tell_state(const QueuedJob& job) {
@@ -144,7 +141,7 @@ class QueueSubmit {
     const Context& context_;
     std::string queue_;
     Submission submission_;
-    std::string record_topic_, status_topic_;
+    std::string record_topic_, answer_topic_;
     std::unique_ptr<Link> link_;
     std::optional<QueuedJob> job_;
     std::string refused_, told_;
