@@ -6,6 +6,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <thread>
+
 // Paho sets no TCP_NODELAY, and then an answer waits 40 ms for Nagle's algorithm to meet a delayed ACK. It offers
 // no option and no hook, so the program's own connect(2) stands before libc's and sets it.
 extern "C" int connect(int fd, const struct sockaddr* address, socklen_t length) {
@@ -14,6 +17,18 @@ extern "C" int connect(int fd, const struct sockaddr* address, socklen_t length)
         ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     }
     return static_cast<int>(::syscall(SYS_connect, fd, address, length));
+}
+
+// Whenever nothing has come for a second, Paho C's receive thread sleeps for 100 ms (MQTTAsync_cycle), and what comes then
+// waits. It does so by usleep(3), so that one, too, is the program's own: the sleep is only done where the wait before it did not wait,
+// as without a connection.
+extern "C" int usleep(useconds_t microseconds) {
+    using namespace std::chrono_literals;
+    static thread_local std::chrono::steady_clock::time_point woke{};
+    const auto waited = std::chrono::steady_clock::now() - woke;
+    if (microseconds != 100'000 || waited < 500ms) std::this_thread::sleep_for(std::chrono::microseconds(microseconds));
+    woke = std::chrono::steady_clock::now();
+    return 0;
 }
 
 namespace sutfleet::mqtt {

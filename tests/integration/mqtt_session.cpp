@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <unistd.h>
+
 #include <atomic>
 #include <thread>
 #include <vector>
@@ -163,4 +165,16 @@ TEST_CASE("no answer waits for a delayed ACK: 50 round trips at QoS 1") {
         slow += std::chrono::steady_clock::now() - before > 38ms ? 1 : 0;
     }
     CHECK(slow < 25);  // with Nagle's algorithm each of them takes 40 ms
+}
+
+TEST_CASE("what comes after an idle second does not wait for Paho's receive thread to wake up") {
+    // As that thread does it: its wait for the socket has taken a second, or, without a socket, no time.
+    const auto seconds_of = [] {
+        const auto start = std::chrono::steady_clock::now();
+        ::usleep(100'000);
+        return std::chrono::steady_clock::now() - start;
+    };
+    const auto after_a_wait = seconds_of(), at_once_again = seconds_of();
+    CHECK(at_once_again >= 100ms);
+    CHECK(after_a_wait < at_once_again);
 }
