@@ -311,8 +311,7 @@ void Agent::report_health(SteadyTime now) {
     silence_.look(static_cast<std::int64_t>(log_->end()), now);
     pump_stands_.look(pump_->last_tick_ns(), now);
     const auto trouble = pump_->trouble();
-    gate_.set_no_room(trouble.starts_with(k_no_room) ? trouble : std::string());
-    book_->refuse_all(gate_.refusal());
+    if (gate_.set_no_room(trouble.starts_with(k_no_room) ? trouble : std::string())) book_->refuse_all(gate_.refusal());
     auto fresh = verdict(now);
     heartbeat_->set_verdict(fresh);
     if (fresh == last_verdict_) return;

@@ -17,8 +17,8 @@ class Gate {
     void maintain(const std::string& why);
     void drain();
     void resume();
-    /// Why there is no room; empty: there is.
-    void set_no_room(std::string why) { no_room_ = std::move(why); }
+    /// Why there is no room; empty: there is. @return whether that is new
+    bool set_no_room(const std::string& why) { return std::exchange(no_room_, why) != why; }
 
     [[nodiscard]] const std::string& maintenance() const { return maintenance_; }  ///< why; empty: not in maintenance
     [[nodiscard]] bool draining() const { return !draining_.empty(); }

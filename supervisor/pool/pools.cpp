@@ -296,8 +296,8 @@ void Pools::ask_again(mqtt::Session& session, SteadyTime now) {
                 put_back(job, job.sut + " did not answer");
             }
         } else {
-            if (sut && std::exchange(touch.watched, true) == false) touch.watched = session.subscribe({topics_.job(*sut, job.id.str()), 1, true}).has_value();
-            const auto again = touch.confirmed ? std::chrono::seconds(k_ask_again) : std::chrono::seconds(k_grant_again);
+            if (sut && !touch.watched) touch.watched = session.subscribe({topics_.job(*sut, job.id.str()), 1, true}).has_value();
+            const auto again = touch.confirmed ? k_ask_again : k_grant_again;
             if (touch.sent == SteadyTime{} || (here && now - touch.sent >= again)) send(session, job, "grant", now);
         }
     }
