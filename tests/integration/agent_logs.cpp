@@ -20,6 +20,7 @@
 using namespace sutfleet;
 using namespace std::chrono_literals;
 using test::eventually;
+using test::has;
 using test::Lab;
 using test::OutputReader;
 using test::shell_rules;
@@ -27,8 +28,6 @@ using test::shell_rules;
 namespace {
 
 constexpr std::size_t k_limit = 256 * 1024 * 1024;
-
-bool has(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 
 std::string content(const std::string& path) { return sys::read_file(path, k_limit).value_or(""); }
 

@@ -14,6 +14,7 @@
 #include "handover.hpp"
 #include "pool/pools.hpp"
 #include "private_broker.hpp"
+#include "small_disk.hpp"
 #include "sys/clock.hpp"
 
 using namespace sutfleet;
@@ -283,4 +284,28 @@ TEST_CASE("queues: a job that was granted waits for its SUT, however long that i
     for (int i = 0; i < 1000; ++i) pools.tick(wire, board, now += 10s);
     CHECK(world.book().find(id)->state == PoolJob::State::granted);
     CHECK(test::has(board.get("fleet/queue/lab/job/mine"), "waiting for lab-0"));
+}
+
+TEST_CASE("queues: bytes that are not text, and a full disk, are refused with the reason; what was taken stays as it is") {
+    const test::TempFolder folder;
+    const test::SmallDisk disk(folder.path(), 256 * 1024);
+    const auto book = *PoolBook::open(folder.path() + "/queues.journal");
+    book->serve("lab", true);
+    const auto submit = [&](const std::string& payload) {
+        book->accept("lab", payload, false, {}, {}, sys::wall_now());
+        return book->take_answers().front();
+    };
+    CHECK(submit("echo \xff\xfe").why == "not UTF-8 text, which only a SUT itself takes");
+    CHECK(submit(std::string("a\0b", 3)).verdict == PoolBook::Verdict::rejected);
+    CHECK(submit(R"({"id":"taken","command":"true"})").verdict == PoolBook::Verdict::accepted);
+    disk.fill();
+    const auto large = submit(R"({"id":"large","command":")" + std::string(100'000, 'x') + "\"}");
+    CHECK(test::has(large.why, "cannot write the journal"));
+    disk.make_room();
+    auto job = *book->find(*JobId::parse("taken"));
+    job.state = PoolJob::State::granted;
+    CHECK(book->update(job));
+    const auto again = *PoolBook::open(folder.path() + "/queues.journal");
+    CHECK(again->open_jobs() == std::vector{job});
+    CHECK_FALSE(again->find(*JobId::parse("large")));
 }

@@ -16,14 +16,11 @@
 using namespace sutfleet;
 using namespace std::chrono_literals;
 using test::eventually;
+using test::has;
 using test::Lab;
 using test::shell_rules;
 
 namespace {
-
-bool has(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-}
 
 /// A `sutctl logs` that runs, its data and its messages apart.
 class Logs {
