@@ -240,6 +240,7 @@ void Agent::answer_submits(SteadyTime now) {
             rejection_.clear();
             board_.refresh(topic, "accepted " + said.id->str() + ": position " + std::to_string(said.position));
             board_.flush(*session_, now);
+            std::this_thread::yield();  // its sender may wait for this very CPU, which the start of the job would keep
             if (said.verdict == JobBook::Verdict::known)  // whoever asked again gets the same record
                 if (const auto record = book_->find(*said.id))
                     board_.refresh(topics_.job(conf_.sut, said.id->str()), encode_job_record(*record));

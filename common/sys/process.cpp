@@ -13,6 +13,8 @@
 #include <csignal>
 #include <memory>
 
+#include "sys/slice.hpp"
+
 namespace sutfleet::sys {
 namespace {
 
@@ -50,6 +52,7 @@ int become(const ChildSide& side) {
     for (const int signal : k_reset) ::signal(signal, SIG_DFL);
     if (::setsid() < 0) return errno;
     if (request.offered_to_oom_killer) offer_to_oom_killer();
+    set_slice(k_usual_slice);
     if (!request.working_folder.empty() && ::chdir(request.working_folder.c_str()) != 0) return errno;
     if (!give(request.in, STDIN_FILENO, O_RDONLY) || !give(request.out, STDOUT_FILENO, O_WRONLY) ||
         !give(request.err, STDERR_FILENO, O_WRONLY))

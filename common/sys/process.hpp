@@ -1,6 +1,6 @@
 #pragma once
 // Starts a child in a session and process group of its own, and knows it by its pid. The caller
-// reaps (PID 1 must reap everything anyway). Threads: any.
+// reaps (PID 1 must reap everything anyway). A child has the usual slice, whatever ours is. Threads: any.
 
 #include <optional>
 #include <string>

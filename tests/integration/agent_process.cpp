@@ -19,6 +19,7 @@
 #include "sys/fd.hpp"
 #include "sys/file.hpp"
 #include "sys/process.hpp"
+#include "sys/slice.hpp"
 
 using namespace sutfleet;
 using namespace std::chrono_literals;
@@ -106,6 +107,14 @@ TEST_CASE("a child is the kernel's choice when memory runs out, before it can st
         REQUIRE(sys::read_file(folder.path() + "/out", 64).value_or("") == "1000\n");
     }
     CHECK(rank() == own);
+}
+
+TEST_CASE("we run as soon as we are woken, and what we start like any other program") {
+    PrivateAgent agent(AGENT_ENTRY, k_nowhere, shell_rules("echo $$ started; exec sleep 1000"));
+    REQUIRE(logged(agent, "started"));
+    const auto usual = sys::slice_of(::getpid());
+    CHECK(sys::slice_of(std::atoi(agent.log().c_str())) == usual);
+    CHECK(sys::slice_of(agent.pid()) == (usual == sys::Slice{} ? usual : sys::k_shortest_slice));
 }
 
 TEST_CASE("what cannot be started says why, and leaves no zombie") {
