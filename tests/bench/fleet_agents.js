@@ -5,6 +5,7 @@
 const { spawn, spawnSync } = require('node:child_process');
 const fs = require('node:fs');
 const http = require('node:http');
+const os = require('node:os');
 const path = require('node:path');
 const readline = require('node:readline');
 const { docker, inspect, container, byRole, sutDir, until, sleep, Explorer } = require('../e2e/support.js');
@@ -41,6 +42,24 @@ function like(agent) {
     StopTimeout: 0, User: config.User, HostConfig: host, NetworkingConfig: { EndpointsConfig: { [host.NetworkMode]: {} } } };
 }
 
+/** As many services as docker-compose 1.29 takes without hanging; above that, one service at that scale. */
+function composeUp(spec, many) {
+  const file = path.join(fs.mkdtempSync(path.join(os.tmpdir(), 'fleet-')), 'compose.json');
+  const service = { image: spec.Image, entrypoint: spec.Entrypoint, command: spec.Cmd, labels: spec.Labels };
+  const each = many < 130 ? suts.slice(0, many) : ['fleet'];
+  fs.writeFileSync(file, JSON.stringify({
+    version: '2.4', services: Object.fromEntries(each.map((name) => [name, service])),
+    networks: { default: { external: { name: spec.HostConfig.NetworkMode } } },
+  }));
+  const scale = each.length < many ? ['--scale', `fleet=${many}`] : [];
+  const begin = performance.now();
+  const ran = spawnSync('docker-compose', ['-p', 'sutfleet-bench-fleet', '-f', file, 'up', '-d', ...scale], { encoding: 'utf8' });
+  const took = seconds(begin);
+  fs.rmSync(path.dirname(file), { recursive: true });
+  if (ran.status !== 0) throw new Error(`docker-compose up: ${ran.stderr}`);
+  return many / took;
+}
+
 const bare = () => docker('ps', '-aq', '--filter', 'label=io.sutfleet.bench=fleet').split('\n').filter(Boolean);
 const removeBare = () => eightAtOnce(bare(), (id) => call('DELETE', `/containers/${id}?force=1`));
 /** CPU seconds of a process with all its threads. */
@@ -71,6 +90,8 @@ async function main() {
     if (spawnSync('docker', ['run', '-d', '--label', 'io.sutfleet.bench=fleet', image, 'sleep', '1000']).status !== 0) throw new Error('docker run failed');
   const loopRate = loop / seconds(begin);
   await removeBare();
+  const composeRate = composeUp(spec, count);
+  await removeBare();
   await sleep(2000);
 
   begin = performance.now();
@@ -81,6 +102,7 @@ async function main() {
   const allOk = seconds(begin);
   row('bare create + start, eight at once, 1/s', bareRate.toFixed(2));
   row('docker run -d in a loop, 1/s', loopRate.toFixed(2), `(${loop})`);
+  row('docker-compose up -d, 1/s', composeRate.toFixed(2), `(${count}${count < 130 ? ' services' : ' of one service'})`);
   row('supervisor, from empty to all running, 1/s', rate.toFixed(2), `ratio to bare ${(rate / bareRate).toFixed(2)}, aim: at least 0.90`);
   row('to all ok, s', allOk.toFixed(1));
 
