@@ -96,6 +96,7 @@ Agent::Agent(Folders folders, Deps deps, sys::Wake wake)
 
 Result<void> Agent::connect() {
     book_->refuse_all(gate_.refusal());
+    book_->set_policy(conf_.rules.submit);
     auto pump = Pump::open(wake_, STDOUT_FILENO);
     if (!pump) return fail(pump.error());
     pump_ = *std::move(pump);
@@ -271,6 +272,7 @@ void Agent::reload(SteadyTime now) {
         old.command != fresh.command || old.restart != fresh.restart || old.env != fresh.env;
     conf_ = *std::move(conf);
     set_health_rules();
+    book_->set_policy(conf_.rules.submit);
     job_folders_->set_rules(conf_.rules.jobs);
     log_->set_limits(conf_.rules.log.max_bytes, conf_.rules.log.keep);
     pump_->set_secrets(read_secrets(folders_.secrets));

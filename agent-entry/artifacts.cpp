@@ -1,44 +1,62 @@
 #include "artifacts.hpp"
 
-#include <glob.h>
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <filesystem>
+#include <cerrno>
 
 #include "folder_walk.hpp"
+#include "match/globs.hpp"
 #include "sha256.hpp"
+#include "sys/fd.hpp"
 #include "sys/log.hpp"
 
 namespace sutfleet::agent {
 namespace {
 
-namespace fs = std::filesystem;
+constexpr std::string_view k_artifacts = "artifacts";
+/// Made in a job's folder by the agent.
+constexpr std::array<std::string_view, 5> k_not_its_own{k_artifacts, "command", "job.json", "testflinger.json", "output.log"};
 
-/// Outside a job's folder, or made there by the agent.
-constexpr std::array<std::string_view, 6> k_not_its_own{"..", "artifacts", "command", "job.json", "testflinger.json", "output.log"};
+/// A second name for the file itself: nothing is copied.
+void take_artifact(int root, const WalkEntry& file) {
+    const auto slash = file.path.rfind('/');
+    const auto within = slash == std::string::npos ? std::string() : "/" + file.path.substr(0, slash);
+    const auto target = make_folders_below(root, std::string(k_artifacts) + within);
+    if (target && ::linkat(file.folder, file.name, target->get(), file.name, 0) == 0) return;
+    const auto why = target ? errno_error(file.path, errno) : target.error();
+    if (!target || errno != EEXIST) sys::log(sys::Level::warn, file.path + " is not kept as an artifact: " + why.message);
+}
 
-/// A link to the file itself: nothing is copied, and nothing outside the job's folder can be reached.
-void take_artifact(const fs::path& root, const fs::path& file) {
-    std::error_code error;
-    const auto inside = fs::canonical(file, error).lexically_relative(root);
-    if (error || inside.empty() || std::ranges::find(k_not_its_own, *inside.begin()) != k_not_its_own.end()) return;
-    if (!fs::is_regular_file(fs::symlink_status(file, error))) return;
-    const auto target = root / "artifacts" / inside;
-    fs::create_directories(target.parent_path(), error);
-    fs::create_hard_link(file, target, error);
-    if (error && error != std::errc::file_exists)
-        sys::log(sys::Level::warn, file.string() + " is not kept as an artifact: " + error.message());
+bool is_its_own(std::string_view path) {
+    return std::ranges::find(k_not_its_own, path.substr(0, path.find('/'))) == k_not_its_own.end();
+}
+
+Result<sys::UniqueFd> open_artifacts(const std::string& folder) {
+    const auto root = open_folder(folder);
+    if (!root) return fail(root.error());
+    return open_below(root->get(), std::string(k_artifacts), O_RDONLY | O_DIRECTORY);
 }
 
 }  // namespace
 
+bool has_artifacts(const std::string& folder) {
+    const auto top = open_artifacts(folder);
+    bool any = false;
+    if (top) walk_folder(top->get(), {}, [&](const WalkEntry&) { return !(any = true); });
+    return any;
+}
+
 Artifacts list_artifacts(const std::string& folder, const std::function<bool()>& enough) {
+    const auto top = open_artifacts(folder);
+    if (!top) return {};
     std::vector<Artifact> all;
-    walk_folder(folder, [&](const fs::path& path, const struct stat& info) {
-        if (S_ISREG(info.st_mode))
-            all.push_back({path.string().substr(folder.size() + 1), static_cast<std::uint64_t>(info.st_size), {}});
+    walk_folder(top->get(), {}, [&](const WalkEntry& entry) {
+        if (S_ISREG(entry.info.st_mode)) all.push_back({entry.path, static_cast<std::uint64_t>(entry.info.st_size), {}});
+        return true;
     });
     std::ranges::sort(all, {}, &Artifact::name);
     Artifacts out;
@@ -50,21 +68,21 @@ Artifacts list_artifacts(const std::string& folder, const std::function<bool()>&
             continue;
         }
         room -= size;
-        one.sha256 = sha256_of_file(folder + "/" + one.name, enough);
+        if (const auto file = open_below(top->get(), one.name, O_RDONLY)) one.sha256 = sha256_of(file->get(), enough);
         out.list.push_back(std::move(one));
     }
     return out;
 }
 
 void collect_artifacts(const std::string& folder, const std::vector<std::string>& patterns) {
-    std::error_code error;
-    const auto root = fs::canonical(folder, error);
-    if (error) return;
-    for (const auto& pattern : patterns) {
-        glob_t found{};
-        if (::glob((root / pattern).c_str(), GLOB_NOSORT, nullptr, &found) == 0)
-            for (std::size_t i = 0; i < found.gl_pathc; ++i) take_artifact(root, found.gl_pathv[i]);
-        ::globfree(&found);
+    const auto root = open_folder(folder);
+    if (!root) return;
+    for (const auto& text : patterns) {
+        const Glob pattern(text);
+        walk_folder(root->get(), {}, [&](const WalkEntry& entry) {
+            if (S_ISREG(entry.info.st_mode) && is_its_own(entry.path) && pattern.matches(entry.path)) take_artifact(root->get(), entry);
+            return true;
+        });
     }
 }
 

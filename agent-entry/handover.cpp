@@ -12,7 +12,7 @@ namespace {
 using nlohmann::ordered_json;
 using Word = JobBook::HandoverAnswer::Word;
 
-constexpr std::array<std::string_view, 6> k_words{"offered", "granted", "withdrawn", "known", "refused", "unknown"};
+constexpr std::array<std::string_view, 7> k_words{"offered", "granted", "withdrawn", "known", "refused", "unknown", "forbidden"};
 
 }  // namespace
 

@@ -188,6 +188,7 @@ JobBook::Answer JobBook::decide(std::string_view payload, bool retained, WallTim
             return known_answer(*request->id);
         }
     }
+    if (const auto permitted = permit(policy_, *request); !permitted) return reject(permitted.error().message);
     Repeats::Verdict repeat;
     if (!request->id) repeat = repeats_.judge(number_of(digest), arrival, now, sys::steady_now());
     if (repeat.kind == Repeats::Kind::redelivery) return known_answer(*repeat.of);
@@ -268,6 +269,11 @@ Result<void> JobBook::settle_repeat(JobRecord record, bool repeat, WallTime now)
 void JobBook::refuse_all(std::string why) {
     const std::scoped_lock lock(mutex_);
     refuse_all_ = std::move(why);
+}
+
+void JobBook::set_policy(const SubmitPolicy& policy) {
+    const std::scoped_lock lock(mutex_);
+    policy_ = policy;
 }
 
 void JobBook::set_idle(bool idle) {
@@ -422,11 +428,12 @@ Result<JobBook::HandoverAnswer> JobBook::offer(const std::string& queue, unsigne
     using Word = HandoverAnswer::Word;
     const std::scoped_lock lock(mutex_);
     const auto request = decode_submit(payload);
-    if (!request || !request->id) return HandoverAnswer{Word::refused, request ? "the job has no id" : request.error().message};
+    if (!request || !request->id) return HandoverAnswer{Word::forbidden, request ? "the job has no id" : request.error().message};
     const Handover handover{queue, number, false, format_rfc3339(now)};
     const auto record = look_up(*request->id);
-    if (record && record->content != content_digest(request->json)) return HandoverAnswer{Word::refused, "id used: " + record->id.str()};
+    if (record && record->content != content_digest(request->json)) return HandoverAnswer{Word::forbidden, "id used: " + record->id.str()};
     if (record && !record->only_offered()) return HandoverAnswer{Word::known, {}, record};
+    if (const auto permitted = permit(policy_, *request); !permitted) return HandoverAnswer{Word::forbidden, permitted.error().message, record};
     if (record && number < record->handover->number) return HandoverAnswer{Word::refused, "offered with a higher number since", record};
     if (record && number == record->handover->number && !terminal(record->state)) return HandoverAnswer{Word::offered, {}, record};
     if (record && number == record->handover->number) return HandoverAnswer{Word::refused, "that offer has ended: " + record->reason, record};

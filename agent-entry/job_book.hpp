@@ -17,6 +17,7 @@
 #include "job/journal.hpp"
 #include "job/submit_request.hpp"
 #include "job_record.hpp"
+#include "policy/submit_policy.hpp"
 #include "repeats.hpp"
 
 namespace sutfleet::agent {
@@ -54,12 +55,15 @@ class JobBook {
     /// The broker's answer to how long it has run (see repeats.hpp); none: it gave none.
     void settle_repeats(std::optional<std::chrono::seconds> broker_uptime, WallTime now);
     void refuse_all(std::string why);
+    /// What the conf lets be submitted, for what comes from now on; what waits is asked again when it starts.
+    void set_policy(const SubmitPolicy& policy);
 
     /// What becomes of a job from a queue for several SUTs, in this one's own word; it is journalled when it is given, and
     /// it is not taken back. Without a journal there is no word.
     struct HandoverAnswer {
-        /// `known`: it is this SUT's own already, whatever its state; `unknown`: the journal has nothing of it.
-        enum class Word { offered, granted, withdrawn, known, refused, unknown } word;
+        /// `known`: it is this SUT's own already, whatever its state; `unknown`: the journal has nothing of it;
+        /// `forbidden`: it can never run here, by the conf's submit policy or by what it is.
+        enum class Word { offered, granted, withdrawn, known, refused, unknown, forbidden } word;
         std::string why{};  ///< it is refused
         std::optional<JobRecord> record{};
     };
@@ -139,6 +143,7 @@ class JobBook {
     std::set<JobId> unclean_;          ///< their cleanup is due
     std::vector<Answer> answers_;
     std::string refuse_all_;
+    SubmitPolicy policy_;
     Repeats repeats_;
     bool idle_ = false;
     std::optional<JobId> granted_;

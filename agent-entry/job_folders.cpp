@@ -4,7 +4,6 @@
 
 #include <cerrno>
 #include <cstdio>
-#include <filesystem>
 #include <utility>
 
 #include "artifacts.hpp"
@@ -18,7 +17,6 @@
 namespace sutfleet::agent {
 namespace {
 
-namespace fs = std::filesystem;
 using namespace std::chrono_literals;
 
 constexpr auto k_look_again = 1h;
@@ -26,10 +24,19 @@ constexpr const char* k_next = "/.next";      ///< prepared for whichever job st
 constexpr const char* k_draft = "/.preparing";
 constexpr auto k_hash_limit = 20s;  ///< the next job waits for it
 
+constexpr WalkLimits k_measured{1'000'000, 64, 64 * 1024};
+/// A job that hides what it leaves gains nothing by it: such a folder counts as full, and goes as soon as it may.
+constexpr auto k_unmeasured = std::uint64_t{1} << 50;
+
 std::uint64_t bytes_on_disk(const std::string& folder) {
+    const auto top = open_folder(folder);
+    if (!top) return 0;
     std::uint64_t blocks = 0;
-    walk_folder(folder, [&](const fs::path&, const struct stat& info) { blocks += static_cast<std::uint64_t>(info.st_blocks); });
-    return blocks * 512;
+    const bool all = walk_folder(top->get(), k_measured, [&](const WalkEntry& entry) {
+        blocks += static_cast<std::uint64_t>(entry.info.st_blocks);
+        return true;
+    });
+    return all ? blocks * 512 : k_unmeasured;
 }
 
 WallTime changed_at(const std::string& path) {
@@ -56,7 +63,7 @@ void JobFolders::set_rules(const JobRules& rules) {
 
 Result<void> JobFolders::make(const JobId& id, const JobRequest& request) const {
     const auto place = path(id);
-    if (std::rename((folder_ + k_next).c_str(), place.c_str()) != 0)
+    if (std::rename((folder_ + k_next).c_str(), place.c_str()) != 0 || !open_folder(place))
         if (auto made = prepare_job_place(place); !made) return made;
     sys::crash_point("folder: made");
     return fill_job_place(place, id, request);
@@ -80,8 +87,7 @@ void JobFolders::ended(const JobId& id, WallTime now) {
 }
 
 bool JobFolders::has_artifacts(const JobId& id) const {
-    std::error_code error;
-    return !fs::is_empty(path(id) + "/artifacts", error) && !error;
+    return agent::has_artifacts(path(id));
 }
 
 void JobFolders::list(const JobId& id, std::vector<std::string> patterns) {
@@ -122,13 +128,13 @@ void JobFolders::measure_all() {
     }
 }
 
-void JobFolders::remove_what_is_due() {
+void JobFolders::remove_what_is_due(const std::stop_token& stop) {
     const auto going = due(sys::wall_now());
     for (const auto& one : going.value_or(std::vector<JobFolder>{})) {
-        std::error_code error;
-        fs::remove_all(path(one.id), error);
-        if (error)
-            sys::log(sys::Level::warn, path(one.id) + " cannot be removed: " + error.message());
+        const auto removed = remove_folder(path(one.id), [&] { return !stop.stop_requested(); });
+        if (stop.stop_requested()) return;
+        if (!removed)
+            sys::log(sys::Level::warn, path(one.id) + " cannot be removed: " + removed.error().message);
         else
             sys::log(sys::Level::info, "job=" + one.id.str() + " its folder was removed, by the conf's jobs.keep or jobs.max_bytes");
         const std::scoped_lock lock(mutex_);  // also when it failed: it would be tried again at every turn
@@ -151,7 +157,7 @@ void JobFolders::run(const std::stop_token& stop) {
             lock.unlock();
             collect_artifacts(path(wanted.id), wanted.patterns);
             const auto until = sys::steady_now() + k_hash_limit;
-            auto listed = list_artifacts(path(wanted.id) + "/artifacts",
+            auto listed = list_artifacts(path(wanted.id),
                                          [&] { return stop.stop_requested() || sys::steady_now() >= until; });
             lock.lock();
             listed_ = std::move(listed);
@@ -166,7 +172,7 @@ void JobFolders::run(const std::stop_token& stop) {
             remove_now_ = true;
         } else if (std::exchange(remove_now_, false)) {
             lock.unlock();
-            remove_what_is_due();
+            remove_what_is_due(stop);
             lock.lock();
         } else {
             const auto work = [this] { return make_next_ || to_list_ || !to_measure_.empty() || remove_now_; };

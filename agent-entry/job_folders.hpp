@@ -52,7 +52,7 @@ class JobFolders {
     void run(const std::stop_token& stop);
     void prepare_next() const;
     void measure_all();
-    void remove_what_is_due();
+    void remove_what_is_due(const std::stop_token& stop);
     [[nodiscard]] std::string path(const JobId& id) const { return folder_ + "/" + id.str(); }
 
     const std::string folder_;

@@ -19,12 +19,14 @@ bool wanted(std::string_view phase, const JobRequest& request) {
     return request.phases.contains(std::string(phase));
 }
 
-std::vector<SpawnPhase> steps_of(const AgentRules& rules, const JobRequest& request, bool only_cleanup) {
+std::vector<SpawnPhase> steps_of(const AgentRules& rules, const JobRequest& request, bool only_cleanup, const std::optional<Command>& named) {
     std::vector<SpawnPhase> steps;
     for (const auto phase : k_order) {
         if (only_cleanup && phase != "cleanup") continue;
         if (!wanted(phase, request)) continue;
-        if (const auto has = rules.phases.find(std::string(phase)); has != rules.phases.end())
+        if (phase == "test" && named)
+            steps.push_back({"test", *named});
+        else if (const auto has = rules.phases.find(std::string(phase)); has != rules.phases.end())
             steps.push_back({std::string(phase), has->second});
         else if (phase == "test")
             steps.push_back({"test", Command{{"/bin/sh", "-c", request.command}}});
@@ -63,8 +65,8 @@ void queue_again(JobRecord& record, const RetryRule& rule, const FinishJob& fini
     record.not_before = format_rfc3339(now + rule.delay);
 }
 
-JobRun::JobRun(const AgentRules& rules, const JobRequest& request, bool only_cleanup)
-    : steps_(steps_of(rules, request, only_cleanup)),
+JobRun::JobRun(const AgentRules& rules, const JobRequest& request, bool only_cleanup, const std::optional<Command>& named)
+    : steps_(steps_of(rules, request, only_cleanup, named)),
       protected_(rules.jobs.protected_phases),
       job_limit_(std::min(request.timeout.value_or(rules.timeouts.job), rules.timeouts.job)),
       output_limit_(std::min(request.output_timeout.value_or(rules.timeouts.output), rules.timeouts.output)),

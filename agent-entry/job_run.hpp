@@ -45,8 +45,9 @@ void queue_again(JobRecord& record, const RetryRule& rule, const FinishJob& fini
 
 class JobRun {
   public:
-    /// `only_cleanup`: what is left to be done of a job that was lost.
-    JobRun(const AgentRules& rules, const JobRequest& request, bool only_cleanup = false);
+    /// `only_cleanup`: what is left to be done of a job that was lost. `named`: what the submit policy makes of the request; it
+    /// is the test phase then, whatever the conf has for that.
+    JobRun(const AgentRules& rules, const JobRequest& request, bool only_cleanup = false, const std::optional<Command>& named = {});
 
     [[nodiscard]] std::vector<JobEffect> start(SteadyTime now);
     /// The phase's process ended, or could not be started.

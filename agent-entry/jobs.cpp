@@ -37,21 +37,26 @@ void Agent::put_back(JobRecord record) {
 }
 
 void Agent::begin_job(JobRecord record, bool only_cleanup, SteadyTime now) {
-    const auto give_up = [&](const Error& why) {
-        const auto reason = "its files cannot be made: " + why.message;
+    const auto end = [&](JobState state, const std::string& reason) {
         if (only_cleanup) {
             end_cleanup(record, {JobState::failed, reason, {}});
         } else {
-            record.state = JobState::failed;
+            record.state = state;
             record.reason = reason;
+            if (state == JobState::rejected) record.started.clear();
             record.finished = format_rfc3339(sys::wall_now());
         }
         if (const auto updated = book_->update(record); !updated)
             sys::log(sys::Level::error, "job=" + record.id.str() + " " + updated.error().message);
         if (terminal(record.state)) job_folders_->ended(record.id, sys::wall_now());
     };
+    const auto give_up = [&](const Error& why) { end(JobState::failed, "its files cannot be made: " + why.message); };
     auto request = book_->request(record.id);
     if (!request) return give_up(request.error());
+    // The conf may have changed since it was taken: what it does not let run any more ends here.
+    auto named = permit(conf_.rules.submit, *request);
+    if (!named && !only_cleanup) return end(record.attempt == 1 ? JobState::rejected : JobState::failed, named.error().message);
+    if (!named) request->env.clear();  // a cleanup is the conf's own
     if (auto made = job_folders_->make(record.id, *request); !made) return give_up(made.error());
     auto log = LogFile::open(book_->folder(record.id) + "/output.log", 0, 0);
     if (!log) return give_up(log.error());
@@ -60,7 +65,7 @@ void Agent::begin_job(JobRecord record, bool only_cleanup, SteadyTime now) {
         record.state = JobState::running;
         record.started = format_rfc3339(sys::wall_now());
     }
-    JobRun run(conf_.rules, *request, only_cleanup);
+    JobRun run(conf_.rules, *request, only_cleanup, named.value_or(std::nullopt));
     current_.emplace(Current{std::move(record), std::move(run), request->env, request->retries, request->artifacts, *log, OutputFeed(*log), {}, 0, only_cleanup});
     sys::crash_point("start: folder made");
     if (to_journal) journal_current();

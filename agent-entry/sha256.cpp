@@ -3,25 +3,20 @@
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "sha256.hpp"
 
-#include <fcntl.h>
 #include <openssl/sha.h>
 #include <unistd.h>
 
 #include <array>
 #include <vector>
 
-#include "sys/fd.hpp"
-
 namespace sutfleet::agent {
 
-std::string sha256_of_file(const std::string& path, const std::function<bool()>& enough) {
-    const sys::UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-    if (!fd) return {};
+std::string sha256_of(int fd, const std::function<bool()>& enough) {
     SHA256_CTX context;
     SHA256_Init(&context);
     std::vector<char> buffer(256 * 1024);
     for (;;) {
-        const auto got = ::read(fd.get(), buffer.data(), buffer.size());
+        const auto got = ::read(fd, buffer.data(), buffer.size());
         if (got == 0) break;
         if (got < 0 || enough()) return {};
         SHA256_Update(&context, buffer.data(), static_cast<std::size_t>(got));

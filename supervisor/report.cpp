@@ -6,6 +6,7 @@
 #include "core/json_guard.hpp"
 #include "core/one_line.hpp"
 #include "core/timestamp.hpp"
+#include "policy/submit_policy.hpp"
 
 namespace sutfleet {
 namespace {
@@ -43,6 +44,7 @@ ordered_json container_of(const FoundContainer* found) {
 
 /// The retained report stays under 20,000 bytes, so that every client shows all of it.
 constexpr std::size_t k_history_text = 200;
+constexpr std::size_t k_commands_text = 4000;
 constexpr std::size_t k_report_limit = 1024 * 1024;  ///< of one that is read again
 
 ordered_json encode(const std::deque<PastAction>& history) {
@@ -87,6 +89,19 @@ std::string encode_evidence(const Evidence& evidence) {
     return dump({{"at", evidence.at}, {"why", evidence.why}, {"health_log", evidence.health_log}, {"output", evidence.output}});
 }
 
+/// What may be submitted, for people: the texts that would be taken.
+ordered_json submit_of(const SubmitPolicy& policy) {
+    auto out = ordered_json::array();
+    std::size_t room = k_commands_text;
+    for (const auto& [name, command] : policy.commands) {
+        const auto text = one_line(usage(name, command), k_history_text);
+        if (text.size() > room) break;
+        room -= text.size();
+        out.push_back(text);
+    }
+    return {{"shell", policy.shell}, {"commands", std::move(out)}, {"more", policy.commands.size() - out.size()}};
+}
+
 std::string encode(const SutReport& report) {
     ordered_json labels = ordered_json::object();
     ordered_json warnings = ordered_json::array();
@@ -95,6 +110,8 @@ std::string encode(const SutReport& report) {
         for (const auto& key : report.conf->not_acted_on) warnings.push_back("not acted on by this version: " + key);
     }
     ordered_json action = nullptr;
+    ordered_json commands = nullptr;
+    if (report.conf != nullptr && (!report.conf->agent.submit.shell || !report.conf->agent.submit.commands.empty())) commands = submit_of(report.conf->agent.submit);
     if (report.last_action)
         action = {{"what", report.last_action->what}, {"why", report.last_action->why}, {"at", report.last_action->at}, {"result", report.last_action->result}};
     return dump({{"sut", report.sut},
@@ -104,6 +121,7 @@ std::string encode(const SutReport& report) {
                  {"conf", {{"file", report.file}, {"error", text_or_null(report.error)}}},
                  {"description", report.conf != nullptr ? report.conf->description : ""},
                  {"labels", std::move(labels)},
+                 {"submit", std::move(commands)},
                  {"container", container_of(report.found)},
                  {"restarts", report.restarts},
                  {"quarantined", report.quarantined},

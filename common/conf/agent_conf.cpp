@@ -1,5 +1,7 @@
 #include "conf/agent_conf.hpp"
 
+#include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "core/ids.hpp"
@@ -114,6 +116,58 @@ void encode(const HouseholdRules& household, json& out) {
                                  {"timeout", probe.timeout.count()}});
 }
 
+constexpr std::array<std::string_view, 5> k_types{"integer", "number", "boolean", "choice", "text"};
+
+json encode(const CommandParameter& parameter) {
+    return {{"type", k_types.at(static_cast<std::size_t>(parameter.type))},
+            {"min", parameter.min},
+            {"max", parameter.max},
+            {"values", parameter.values},
+            {"match", parameter.match},
+            {"max_length", parameter.max_length},
+            {"default", parameter.preset ? json(*parameter.preset) : json(nullptr)}};
+}
+
+json encode(const SubmitPolicy& policy) {
+    json commands = json::object();
+    for (const auto& [name, command] : policy.commands) {
+        json parameters = json::object();
+        for (const auto& [key, parameter] : command.parameters) parameters[key] = encode(parameter);
+        commands[name] = {{"run", command.run}, {"parameters", std::move(parameters)}};
+    }
+    return {{"shell", policy.shell}, {"commands", std::move(commands)}};
+}
+
+Command decode_command(const json& from) {
+    Command out{from.get<std::vector<std::string>>()};
+    if (out.argv.empty()) throw std::invalid_argument("a command is empty");
+    return out;
+}
+
+CommandParameter decode_parameter(const json& from) {
+    CommandParameter out;
+    const auto type = std::ranges::find(k_types, from.at("type").get<std::string>());
+    if (type == k_types.end()) throw std::invalid_argument("a parameter's 'type' is unknown");
+    out.type = static_cast<CommandParameter::Type>(type - k_types.begin());
+    from.at("min").get_to(out.min);
+    from.at("max").get_to(out.max);
+    from.at("values").get_to(out.values);
+    from.at("match").get_to(out.match);
+    out.max_length = integer_of<std::size_t>(from.at("max_length"));
+    if (!from.at("default").is_null()) out.preset = from.at("default").get<std::string>();
+    return out;
+}
+
+SubmitPolicy decode_submit_policy(const json& from) {
+    SubmitPolicy out;
+    from.at("shell").get_to(out.shell);
+    for (const auto& [name, command] : from.at("commands").items()) {
+        auto& one = out.commands[name] = {decode_command(command.at("run")).argv, {}};
+        for (const auto& [key, parameter] : command.at("parameters").items()) one.parameters[key] = decode_parameter(parameter);
+    }
+    return out;
+}
+
 json encode(const AgentRules& rules) {
     json phases = json::object();
     for (const auto& [name, command] : rules.phases) phases[name] = command.argv;
@@ -125,14 +179,9 @@ json encode(const AgentRules& rules) {
              {"log", encode(rules.log)},
              {"timeouts", encode(rules.timeouts)},
              {"health", encode(rules.health)},
-             {"env", rules.env}};
+             {"env", rules.env},
+             {"submit", encode(rules.submit)}};
     encode(rules.household, out);
-    return out;
-}
-
-Command decode_command(const json& from) {
-    Command out{from.get<std::vector<std::string>>()};
-    if (out.argv.empty()) throw std::invalid_argument("a command is empty");
     return out;
 }
 
@@ -185,6 +234,7 @@ AgentRules decode_rules(const json& from) {
     out.health = decode_health(from.at("health"));
     from.at("env").get_to(out.env);
     out.household = decode_household(from);
+    out.submit = decode_submit_policy(from.at("submit"));
     return out;
 }
 

@@ -11,6 +11,8 @@ void read_agent(MapReader& root, SutConf& out);
 void read_container(MapReader& root, SutConf& out);
 /// What the agent keeps going beside its command: init, services, renew, probes.
 void read_household(MapReader& root, HouseholdRules& out);
+/// What may be submitted: submit.
+void read_submit(MapReader& root, SubmitPolicy& out);
 /// Keys that are checked in form and not acted on: secrets.
 void read_later(MapReader& root, SutConf& out);
 /// The published keys of a testflinger-agent conf.

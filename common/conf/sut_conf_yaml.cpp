@@ -54,6 +54,7 @@ tl::expected<SutConf, std::vector<ConfError>> decode_sut_conf(const SutName& nam
     conf::read_agent(root, out);
     conf::read_container(root, out);
     conf::read_household(root, out.agent.household);
+    conf::read_submit(root, out.agent.submit);
     conf::read_later(root, out);
     conf::read_testflinger(root, out);
     root.finish();

@@ -88,6 +88,32 @@ inline constexpr std::uint64_t k_log_least = 64 * 1024;
 inline constexpr std::uint64_t k_log_limit = std::uint64_t{1} << 40;
 inline constexpr unsigned k_log_keep_limit = 100;
 
+/// One typed value that a submitter may choose.
+struct CommandParameter {
+    enum class Type { integer, number, boolean, choice, text } type = Type::text;
+    double min = -9007199254740992.0;  ///< of integer and number: as far as a double is exact for whole numbers
+    double max = 9007199254740992.0;
+    std::vector<std::string> values;   ///< of choice
+    std::string match;                 ///< of text: a regular expression (RE2) for the whole of it; empty: any
+    std::size_t max_length = 200;      ///< of text, bytes
+    std::optional<std::string> preset; ///< when none is given; none: it must be
+    bool operator==(const CommandParameter&) const = default;
+};
+
+/// A command that may be submitted by its name.
+struct NamedCommand {
+    std::vector<std::string> run;  ///< an argv in which `{parameter}` stands for its value
+    std::map<std::string, CommandParameter> parameters;
+    bool operator==(const NamedCommand&) const = default;
+};
+
+/// What may be submitted.
+struct SubmitPolicy {
+    bool shell = true;  ///< any text; false: only the named commands, and nothing beside them that a process would see
+    std::map<std::string, NamedCommand> commands;
+    bool operator==(const SubmitPolicy&) const = default;
+};
+
 /// The rotated agent.log.
 struct LogRules {
     std::uint64_t max_bytes = std::uint64_t{10} << 20;  ///< of one file
@@ -107,6 +133,7 @@ struct AgentRules {
     HealthRules health;
     std::map<std::string, std::string> env;
     HouseholdRules household{};
+    SubmitPolicy submit{};
     bool operator==(const AgentRules&) const = default;
 };
 

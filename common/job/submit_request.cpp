@@ -39,6 +39,19 @@ Result<void> take_env(JobRequest& job, const json& value) {
     return {};
 }
 
+/// A number or a boolean counts as the text that it is written as: what it must be is the conf's to say.
+Result<void> take_arguments(JobRequest& job, const json& value) {
+    const std::string expected = "'arguments' must be an object of texts, numbers and booleans";
+    if (!value.is_object()) return refuse(expected);
+    if (value.size() > k_arguments_limit) return refuse("'arguments' has more than " + std::to_string(k_arguments_limit) + " entries");
+    auto& arguments = job.arguments.emplace();
+    for (const auto& [name, one] : value.items()) {
+        if (!one.is_string() && !one.is_number() && !one.is_boolean()) return refuse(expected);
+        arguments[name] = one.is_string() ? one.get<std::string>() : one.dump();
+    }
+    return {};
+}
+
 Result<int> number(const std::string& key, const json& value, int least, int most) {
     if (!value.is_number_integer() || value < least || value > most)
         return fail(ErrorKind::invalid_input, "'" + key + "' must be a whole number from " + std::to_string(least) + " to " + std::to_string(most));
@@ -94,10 +107,11 @@ Result<void> take_test_data(JobRequest& job, const json& value) {
 Result<void> take_artifacts(JobRequest& job, const json& value) {
     const std::string expected = "'artifacts' must be a list of file name patterns within the job's folder";
     if (!value.is_array()) return refuse(expected);
+    if (value.size() > k_artifact_patterns) return refuse("'artifacts' has more than " + std::to_string(k_artifact_patterns) + " patterns");
     for (const auto& one : value) {
         const auto pattern = one.is_string() ? one.get<std::string>() : std::string();
         const bool leaves = pattern.starts_with('/') || ("/" + pattern + "/").find("/../") != std::string::npos;
-        if (pattern.empty() || leaves || pattern.find('\0') != std::string::npos) return refuse(expected);
+        if (pattern.empty() || pattern.size() > k_artifact_pattern_limit || leaves || pattern.find('\0') != std::string::npos) return refuse(expected);
         job.artifacts.push_back(pattern);
     }
     return {};
@@ -138,6 +152,7 @@ Result<void> take(JobRequest& job, const std::string& key, const json& value) {
         return {};
     }
     if (key == "command") return take_text(job.command, key, value);
+    if (key == "arguments") return take_arguments(job, value);
     if (key == "env") return take_env(job, value);
     if (key == "test_data") return take_test_data(job, value);
     if (key == "phases") return take_phases(job, value);
@@ -173,8 +188,10 @@ Result<JobRequest> decode_object(std::string_view payload) {
     const auto object = json::parse(payload, nullptr, false);
     if (!object.is_object()) return fail(ErrorKind::invalid_input, "begins with '{' but is not valid JSON");
     JobRequest job;
-    for (const auto& [key, value] : object.items())
+    for (const auto& [key, value] : object.items()) {
         if (auto taken = take(job, key, value); !taken) return fail(taken.error());
+        job.keys.insert(key);
+    }
     if (job.command.find('\0') != std::string::npos)  // by an escape; a program would see only what is before it
         return fail(ErrorKind::invalid_input, "not a text: it has a NUL byte");
     job.json = object.dump();

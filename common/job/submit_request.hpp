@@ -17,6 +17,10 @@ namespace sutfleet {
 
 inline constexpr std::size_t k_submit_limit = 256 * 1024;  ///< bytes; more is `rejected: too large`
 
+inline constexpr std::size_t k_arguments_limit = 100;
+inline constexpr std::size_t k_artifact_patterns = 100;
+inline constexpr std::size_t k_artifact_pattern_limit = 1000;  ///< bytes of one
+
 /// When an attempt that did not succeed is followed by another one.
 struct RetryRule {
     unsigned max = 0;  ///< further attempts; 0: none
@@ -29,7 +33,8 @@ struct RetryRule {
 
 struct JobRequest {
     std::optional<JobId> id;  ///< none: the agent makes one, and a repeat is a new job
-    std::string command;      ///< the job's `test` data
+    std::string command;      ///< the job's `test` data, or the name of a command of the SUT's conf
+    std::optional<std::map<std::string, std::string>> arguments;  ///< there: `command` is such a name, in any conf
     std::map<std::string, std::string> env;
     std::optional<std::chrono::milliseconds> timeout, output_timeout;
     int priority = 0;  ///< -100 to 100, the higher the sooner
@@ -37,6 +42,7 @@ struct JobRequest {
     RetryRule retries;
     std::vector<std::string> artifacts;  ///< patterns (glob(7)) of files of its folder that are kept as artifacts
     std::set<std::string> phases;  ///< the optional phases that the job has data for
+    std::set<std::string> keys;    ///< that the object has; none of a plain text
     std::string json;  ///< the job as a JSON object, for the commands to read
     bool operator==(const JobRequest&) const = default;
 };

@@ -61,4 +61,10 @@ std::optional<std::size_t> Patterns::find(const LinePart& part) const {
     return std::nullopt;
 }
 
+bool matches_whole(const std::string& pattern, std::string_view text) {
+    if (pattern.size() > Patterns::k_longest) return false;
+    const RE2 compiled(pattern, options());
+    return compiled.ok() && compiled.Match({text.data(), text.size()}, 0, text.size(), RE2::ANCHOR_BOTH, nullptr, 0);
+}
+
 }  // namespace sutfleet

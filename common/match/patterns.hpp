@@ -39,4 +39,7 @@ class Patterns {
     std::unique_ptr<Compiled> compiled_;  ///< null: none
 };
 
+/// Whether all of the text is what the pattern describes; false also for a pattern that `Patterns::compile` refuses.
+[[nodiscard]] bool matches_whole(const std::string& pattern, std::string_view text);
+
 }  // namespace sutfleet

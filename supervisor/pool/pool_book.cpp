@@ -109,6 +109,7 @@ PoolBook::Answer PoolBook::decide(const std::string& queue, std::string_view pay
     PoolJob job{.id = request->id ? *request->id : make_job_id(now)};
     const auto asked = with_id(payload, *request, job.id);
     if (!asked) return reject(asked.error().message);
+    if (asked->size() > k_submit_limit) return reject("too large");  // as JSON, which is longer: no SUT would take it
     job.queue = queue;
     job.sequence = sequence_ + 1;
     job.priority = request->priority;

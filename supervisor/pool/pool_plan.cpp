@@ -1,5 +1,6 @@
 #include "pool/pool_plan.hpp"
 
+#include <algorithm>
 #include <optional>
 
 namespace sutfleet {
@@ -16,7 +17,9 @@ std::vector<PoolOffer> plan_offers(const std::vector<PoolJob>& open_jobs, const 
     for (const auto& job : open_jobs) {
         const auto free = idle.find(job.queue);
         if (job.state != PoolJob::State::waiting || free == idle.end() || free->second.empty()) continue;
-        const auto [used, sut] = *free->second.begin();
+        const auto first = std::ranges::find_if(free->second, [&](const auto& one) { return !suts.at(one.second).forbidden.contains(job.id); });
+        if (first == free->second.end()) continue;
+        const auto [used, sut] = *first;
         for (const auto& queue : suts.at(sut).queues) idle[queue].erase({used, sut});
         out.push_back({job.id, sut});
     }

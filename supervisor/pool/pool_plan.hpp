@@ -17,6 +17,7 @@ struct PoolSut {
     std::set<std::string> queues;  ///< that it serves
     std::string why{};             ///< it takes no job now; empty: it is idle and healthy
     std::uint64_t last_used = 0;   ///< grows with each job that it was offered
+    std::set<JobId> forbidden{};   ///< jobs that it never lets run, by its submit policy most often
 };
 
 struct PoolOffer {

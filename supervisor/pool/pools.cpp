@@ -21,6 +21,7 @@ constexpr const char* k_user = "fleet";     ///< of the broker; no SUT has this 
 constexpr auto k_session_life = std::chrono::hours{24 * 7};
 constexpr auto k_offer_limit = 3s;          ///< without a word an offer is taken back
 constexpr auto k_refused_for = 2s;
+constexpr auto k_forbidden_for = 60s;       ///< a conf may be edited
 constexpr auto k_grant_again = 5s;          ///< until the SUT has said that it has it
 constexpr auto k_ask_again = 30s;           ///< how it goes, in case that a message was lost
 constexpr auto k_show_again = 10s;          ///< how long the oldest has waited
@@ -132,6 +133,7 @@ void Pools::hear_word(const SutName& sut, std::string_view verb, const std::stri
     const auto word = data.at("word").get<std::string>();
     const auto why = data.at("why").get<std::string>();
     if (job->state == State::offered && verb == "offer") {
+        if (word == "forbidden") return forbid(sut, *job, why, now);
         if (word == "refused") {
             said_[sut].refused = why;
             said_[sut].refused_until = now + k_refused_for;
@@ -176,6 +178,16 @@ void Pools::put_back(PoolJob job, const std::string& why) {
     job.state = State::waiting;
     job.reason = why;
     keep(job);
+}
+
+/// A SUT's submit policy is its agent's to know. When no SUT of the queue lets it run, nobody waits for one that might.
+void Pools::forbid(const SutName& sut, PoolJob job, const std::string& why, SteadyTime now) {
+    auto& by = forbidden_[job.id];
+    by[sut] = now + k_forbidden_for;
+    const auto serves = serving_.find(job.queue);
+    const bool all = serves != serving_.end() && std::ranges::all_of(serves->second, [&](const auto& one) { return by.contains(one) && now < by.at(one); });
+    if (!all) return put_back(std::move(job), sut.str() + ": " + why);
+    end(std::move(job), "REJECTED", why, {});
 }
 
 void Pools::end(PoolJob job, std::string result, std::string reason, std::optional<int> exit) {
@@ -266,6 +278,9 @@ void Pools::offer(mqtt::Session& session, SteadyTime now) {
         if (job.state == State::waiting) queues.insert(job.queue);
     std::map<SutName, PoolSut> suts;
     for (const auto& queue : queues) suts.merge(serving(queue, now));
+    for (const auto& [id, by] : forbidden_)
+        for (const auto& [sut, until] : by)
+            if (const auto found = suts.find(sut); found != suts.end() && now < until) found->second.forbidden.insert(id);
     for (const auto& [id, sut] : plan_offers(jobs, suts)) {
         auto job = *book_->find(id);
         job.state = State::offered;
@@ -320,6 +335,10 @@ void Pools::tick(mqtt::Session& session, mqtt::Board& board, SteadyTime now) {
 }
 
 void Pools::forget_ended(mqtt::Session& session) {
+    std::erase_if(forbidden_, [this](const auto& one) {
+        const auto job = book_->find(one.first);
+        return !job || (job->state != State::waiting && job->state != State::offered);
+    });
     for (auto at = touched_.begin(); at != touched_.end();) {
         const auto job = book_->find(at->first);
         if (job && job->state != State::ended && job->state != State::waiting) {

@@ -54,6 +54,7 @@ class Pools {
     void ask_again(mqtt::Session& session, SteadyTime now);
     void send(mqtt::Session& session, const PoolJob& job, std::string_view verb, SteadyTime now);
     bool keep(const PoolJob& job);
+    void forbid(const SutName& sut, PoolJob job, const std::string& why, SteadyTime now);
     void put_back(PoolJob job, const std::string& why);
     void end(PoolJob job, std::string result, std::string reason, std::optional<int> exit);
     void forget_ended(mqtt::Session& session);
@@ -78,6 +79,7 @@ class Pools {
     };
     std::map<SutName, Said> said_;
     std::map<JobId, Touch> touched_;
+    std::map<JobId, std::map<SutName, SteadyTime>> forbidden_;  ///< by a SUT's submit policy, and until when that is believed
     std::map<std::string, std::string> last_answer_;  ///< by queue
     std::map<std::string, std::string> shown_;        ///< topics of ours on the broker, and what was put there
     bool changed_ = true;  ///< something that is shown

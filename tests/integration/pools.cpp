@@ -266,6 +266,28 @@ TEST_CASE("queues: what nobody serves is said at once; what nobody can take now 
     CHECK(world.submit(R"({"id":")" + taken.id->str() + R"(","command":"other"})").why == "id used: " + taken.id->str());
 }
 
+TEST_CASE("queues: a job goes only where the submit policy lets it run, holds up nobody, and ends when that is nowhere") {
+    World world(11, 2);
+    SubmitPolicy only;
+    only.shell = false;
+    only.commands["status"] = {{"status"}, {}};
+    world.sut("lab-0").book().set_policy(only);
+    for (int i = 0; i < 6; ++i) world.submit(R"({"id":"shell)" + std::to_string(i) + R"(","command":"reboot"})");
+    world.submit(R"({"id":"named","command":"status","arguments":{}})");  // of no use to lab-1
+    REQUIRE(world.settle());
+    CHECK(world.sut("lab-0").started == std::vector<std::string>{"named"});
+    CHECK(world.sut("lab-1").started.size() == 6);
+    world.sut("lab-1").book().set_policy(only);
+    world.submit(R"({"id":"nowhere","command":"reboot"})");
+    REQUIRE(world.settle());
+    const auto ended = *world.book().find(*JobId::parse("nowhere"));
+    CHECK(ended.result == "REJECTED");
+    CHECK(ended.reason == "'reboot' is not allowed: expected one of status");
+    CHECK(world.starts().count("nowhere") == 0);
+    // Larger as JSON than any agent takes.
+    CHECK(world.submit(std::string(k_submit_limit - 10, '"')).why == "too large");
+}
+
 TEST_CASE("queues: a job that was granted waits for its SUT, however long that is silent") {
     World world(5, 2);
     world.sut("lab-1").refuse("draining");

@@ -88,6 +88,17 @@ std::string errors_of_conf(const Screen& screen, std::string errors) {
     return out.empty() ? out : "conf error\n" + out;
 }
 
+/// Where not every text may be submitted, or some have a name.
+std::string submit_text(const ordered_json& report) {
+    if (!report.is_object() || !report.contains("submit") || !report["submit"].is_object()) return {};
+    const auto& submit = report["submit"];
+    std::string out = text_at(report, {"submit", "shell"}) == "false" ? "only these may be submitted\n" : "named commands, beside any shell text\n";
+    if (submit.contains("commands") && submit["commands"].is_array())
+        for (const auto& one : submit["commands"])
+            if (one.is_string()) out += "  " + printable(one.get<std::string>()) + "\n";
+    return out;
+}
+
 std::string evidence_text(const ordered_json& report) {
     const auto at = text_at(report, {"evidence", "at"});
     if (at.empty()) return {};
@@ -135,6 +146,7 @@ std::string SutDescription::text(const Screen& screen, WallTime now) const {
     const auto report = parse_json(told("report"));
     auto out = overview(report, told("agent"), parse_json(told("state")), parse_json(told("jobs")), now).text(screen, name_);
     out += errors_of_conf(screen, text_at(report, {"conf", "error"}));
+    out += submit_text(report);
     Section history;
     for (const auto& event : past_events(name_, told("report"))) {
         auto reason = printable(event.reason);
