@@ -172,7 +172,8 @@ void Supervisor::clear_retired(SteadyTime now) {
         if (const auto gone = session_->unsubscribe(topics_.everything_of(sut)); !gone)
             sys::log(sys::Level::debug, gone.error().message);
         const bool purged = purged_.erase(sut) > 0;
-        if (!fleet_.strays().contains(sut) || purged) {  // it came back, and was not reported meanwhile
+        const bool in_work = fleet_.history(sut).busy || fleet_.history(sut).asked.what != Asked::What::nothing;
+        if (!fleet_.strays().contains(sut) || purged || in_work) {  // it came back, and was not reported meanwhile
             fleet_.touch(sut);
             if (purged) settle_by_look(sut);
             continue;

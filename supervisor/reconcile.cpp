@@ -119,7 +119,7 @@ class Pass {
             return;
         }
         if (is_asked_to_restart(sut, history, *found)) return;
-        if (history.delivered_hash != wanted.delivery_hash)
+        if (history.delivered_hash != wanted.delivery_hash && !history.image)
             return act(Verb::deliver, sut, "the conf or a companion changed");
         if (!runs(*found) && history.failures >= k_recreate_after) {
             // What an engine that was killed left of a container can keep it from ever starting again.
@@ -129,6 +129,7 @@ class Pass {
         }
         if (!runs(*found)) return start_again(sut, history, *found);
         judge_health(sut, wanted, history, *found);
+        if (!decision_.action && decision_.hold.empty()) lacks_image(history);  // what is to be delivered waits for it
     }
 
     void start_again(const SutName& sut, const History& history, const FoundContainer& found) {

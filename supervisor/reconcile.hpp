@@ -69,7 +69,7 @@ struct Observation {
     bool removals_released = false;           ///< by `apply`
 };
 
-/// What an agent loses for it is in the names: only `purge` takes its state volume.
+/// Only `purge` takes the state volume away.
 enum class Verb { create, start, restart, recreate, deliver, probe, park, retire, purge };
 [[nodiscard]] std::string_view to_string(Verb verb);
 

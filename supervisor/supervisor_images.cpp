@@ -36,10 +36,11 @@ std::optional<SteadyTime> Supervisor::observe_contexts(SteadyTime now) {
     for (auto& news : supply_->take()) note(std::move(news), now);
     for (const auto& name : images_.begin(now)) {
         const auto file = contexts_.find(name);
-        if (file.context)
+        const auto trouble = file.context ? engine_trouble(*file.context, settings_.docker_host) : file.error;
+        if (trouble.empty())
             supply_->make({name, *file.context});
         else
-            images_.end(name, file.error, now, random01());
+            images_.end(name, trouble, now, random01());
         spread(name);
     }
     const auto due = images_.due();

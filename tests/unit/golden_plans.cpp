@@ -256,5 +256,9 @@ TEST_CASE("golden: images that are not there, and what was asked for") {
         ended(found, history, 1);
         history.asked.what = Asked::What::restart;
     });
+    fleet.with("kilo", [](Wanted& wanted, FoundContainer&, History& history) {
+        wanted.delivery_hash = "new files";
+        history.image = ImageWait{"loading image lab/agent:1", k_now - 4s};
+    });
     check_golden("images_and_orders", fleet.plan());
 }
