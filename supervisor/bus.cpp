@@ -97,6 +97,12 @@ void Supervisor::release(const SutName& sut) {
     auto& history = fleet_.know(sut);
     history.quarantined = false;
     history.restarts.clear();
+    history.failures = 0;
+    history.not_before = {};
+    const auto file = confs_.files().find(sut);
+    if (!history.image || file == confs_.files().end() || !file->second.conf) return;
+    const auto& name = file->second.conf->container.context;
+    if (const auto context = contexts_.find(name).context; context && !images_.is_begun(name)) images_.retry(name, context->image);
 }
 
 /// An agent that is gone cannot say so itself, except by its will on `<sut>/agent`.
@@ -120,11 +126,28 @@ std::optional<PoolSut> Supervisor::as_pool_sut(const SutName& sut) const {
     return out;
 }
 
+/// The agent that comes back shall find nothing of the one before: it is made once its topics are cleared.
+/// @return false when there is no broker to clear them
+bool Supervisor::clear_purged(const SutName& sut, SteadyTime now) {
+    auto& history = fleet_.know(sut);
+    history.job_runs = false;
+    history.jobs_queued = 0;
+    history.delivered_hash.clear();
+    if (!session_->connected() || !session_->subscribe({topics_.everything_of(sut), 1, true})) return false;
+    clearing_.insert_or_assign(sut, now + k_clearing);
+    purged_.insert(sut);
+    board_.forget(topics_.of(sut, k_submit_status));
+    board_.forget(topics_.of(sut, k_state));
+    return true;
+}
+
 /// Retained topics of SUTs that are neither wanted nor there: looked for, cleared, and their session ended.
 void Supervisor::clear_retired(SteadyTime now) {
+    if (!session_->connected())  // what is left of a purged SUT's topics is its new agent's to replace
+        for (const auto& sut : std::exchange(purged_, {})) clearing_.erase(sut), settle_by_look(sut);
     if (!session_->connected() || !found_known_ || !confs_.known()) return;
     for (const auto& sut : fleet_.strays()) {
-        if (clearing_.contains(sut) || fleet_.history(sut).busy) continue;
+        if (clearing_.contains(sut) || fleet_.history(sut).busy || fleet_.history(sut).asked.what != Asked::What::nothing) continue;
         if (!session_->subscribe({topics_.everything_of(sut), 1, true})) continue;
         clearing_.emplace(sut, now + k_clearing);
         board_.clear(topics_.fleet_sut(sut.str()));
@@ -148,8 +171,11 @@ void Supervisor::clear_retired(SteadyTime now) {
         at = clearing_.erase(at);
         if (const auto gone = session_->unsubscribe(topics_.everything_of(sut)); !gone)
             sys::log(sys::Level::debug, gone.error().message);
-        if (!fleet_.strays().contains(sut)) {  // it came back, and was not reported meanwhile
+        const bool purged = purged_.erase(sut) > 0;
+        const bool in_work = fleet_.history(sut).busy || fleet_.history(sut).asked.what != Asked::What::nothing;
+        if (!fleet_.strays().contains(sut) || purged || in_work) {  // it came back, and was not reported meanwhile
             fleet_.touch(sut);
+            if (purged) settle_by_look(sut);
             continue;
         }
         fleet_.forget(sut);
@@ -196,16 +222,37 @@ Result<std::string> Supervisor::obey(std::string_view verb, const std::string& a
     }
     if (verb != "restart" && verb != "reset" && verb != "conf")
         return fail(ErrorKind::invalid_input, "unknown command: expected plan, apply, clock, conf <sut>, restart <sut> or reset <sut>");
-    const auto sut = SutName::parse(argument);
-    if (!sut) return fail(sut.error());
-    if (verb == "conf") return conf_text(*sut);
-    if (fleet_.found(*sut) == nullptr) return fail(ErrorKind::not_found, "no container of " + sut->str());
-    release(*sut);
-    if (verb == "reset") return sut->str() + " is released from quarantine and backoff";
-    if (fleet_.history(*sut).busy) return fail(ErrorKind::conflict, "an action on " + sut->str() + " is under way");
-    begin({Verb::restart, *sut, "asked for"}, now);
-    fleet_.touch(*sut);
-    return "restarting " + sut->str();
+    const auto order = parse_sut_order(verb, argument);
+    if (!order) return fail(order.error());
+    if (verb == "conf") return conf_text(order->sut);
+    return obey(verb, *order);
+}
+
+Result<std::string> Supervisor::obey(std::string_view verb, const SutOrder& order) {
+    const auto& sut = order.sut;
+    if (order.purge) return purge(order);
+    const auto* found = fleet_.found(sut);
+    if (found == nullptr && (verb != "reset" || fleet_.wanted(sut) == nullptr))
+        return fail(ErrorKind::not_found, "no container of " + sut.str());
+    release(sut);
+    if (verb == "reset") return sut.str() + " is released from quarantine and backoff";
+    auto& history = fleet_.know(sut);
+    history.asked = {Asked::What::restart, order.now};
+    if (found->status == ContainerStatus::paused) return sut.str() + " is paused: it restarts once it is not";
+    if (history.job_runs && !order.now) return sut.str() + " restarts once its running job has ended; with --now, at once";
+    return "restarting " + sut.str();
+}
+
+Result<std::string> Supervisor::purge(const SutOrder& order) {
+    const auto& sut = order.sut;
+    const auto* found = fleet_.found(sut);
+    const bool runs = found != nullptr && (found->status == ContainerStatus::running || found->status == ContainerStatus::paused);
+    if (runs && fleet_.history(sut).job_runs && !order.now)
+        return fail(ErrorKind::conflict, "a job runs on " + sut.str() + ": wait for it, cancel it, or use --now, and it is lost");
+    release(sut);
+    fleet_.know(sut).asked = {Asked::What::purge, order.now};
+    return "purging " + sut.str() + ": its container goes, and its volumes with all jobs and logs" +
+           (fleet_.wanted(sut) != nullptr ? "; it comes back fresh" : "");
 }
 
 /// The conf's keys and where each comes from; of a conf with an error, what the agent runs by.
@@ -254,6 +301,7 @@ void Supervisor::report_sut(const SutName& sut) {
     report.wanted = "gone";
     if (file != confs_.files().end()) {
         report.error = file->second.error;
+        if (report.error.empty() && file->second.conf) report.error = context_trouble(contexts_, settings_, *file->second.conf);
         report.conf = file->second.conf ? &*file->second.conf : nullptr;
         report.wanted = !report.error.empty() ? "error" : report.conf != nullptr && !report.conf->enabled ? "parked" : "running";
         if (report.wanted == "parked" && fleet_.found(sut) == nullptr)

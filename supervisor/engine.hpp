@@ -88,6 +88,22 @@ struct ProbeOutcome {
     std::string output;  ///< at most 4 KiB
 };
 
+/// Bytes that are read while they are sent. @return how many it gave, 0 at the end
+using ByteSource = std::function<Result<std::size_t>(char* into, std::size_t size)>;
+
+/// What brings an image to the engine takes long: it tells how it goes, and can be ended.
+struct ImageTransfer {
+    std::chrono::milliseconds limit{};
+    std::function<bool()> go_on;                  ///< asked at least once a second
+    std::function<void(std::string_view)> said;   ///< a line of the engine's, without its end
+};
+
+/// A folder that is built into an image, as an archive.
+struct ImageRecipe {
+    std::string image, dockerfile, target, network;
+    std::map<std::string, std::string> args;
+};
+
 class Engine {
   public:
     virtual ~Engine() = default;
@@ -146,6 +162,12 @@ class Engine {
     };
     /// @return permanent, with its last words, when it ends with another code than 0.
     virtual Result<void> run(const Errand& errand, std::chrono::milliseconds limit) = 0;
+
+    /// The images of an archive as `docker save` writes it. These three: permanent, with the engine's own words, when it
+    /// refuses or fails; the source's error, when that ends it.
+    virtual Result<void> load_image(const ByteSource& archive, const ImageTransfer& transfer) = 0;
+    virtual Result<void> build_image(const ImageRecipe& recipe, const ByteSource& folder, const ImageTransfer& transfer) = 0;
+    virtual Result<void> pull_image(std::string_view image, const ImageTransfer& transfer) = 0;
 };
 
 /// What an event says has changed.

@@ -72,6 +72,12 @@ void Executor::work(const std::stop_token& stop) {
 
 Outcome Executor::perform(const Task& task) {
     Outcome outcome{task.action, {}, {}, {}, {}};
+    const auto lacks = lacks_image(task);
+    if (!lacks || *lacks) {
+        outcome.image_missing = lacks.has_value();
+        if (!lacks) outcome.result = fail(lacks.error());
+        return outcome;
+    }
     switch (task.action.verb) {
         case Verb::create: outcome.result = create(task, outcome); break;
         case Verb::start: outcome.result = start(task, outcome); break;
@@ -83,6 +89,7 @@ Outcome Executor::perform(const Task& task) {
         case Verb::deliver: outcome.result = deliver(task, outcome); break;
         case Verb::park: outcome.result = remove(task, false); break;
         case Verb::retire: outcome.result = remove(task, true); break;
+        case Verb::purge: outcome.result = purge(task); break;
         case Verb::probe: {
             auto probe = engine_.probe(task.container, {std::string(agent_files::k_healthcheck)}, k_probe_limit);
             if (probe) outcome.probe = *std::move(probe);
@@ -227,6 +234,21 @@ Result<void> Executor::remove(const Task& task, bool with_conf) {
         return stopped;
     if (auto removed = engine_.remove(task.container); !removed) return removed;
     return with_conf ? engine_.remove_volume(conf_volume(settings_, task.action.sut)) : Result<void>{};
+}
+
+Result<void> Executor::purge(const Task& task) {
+    auto removed = task.container.empty() ? engine_.remove_volume(conf_volume(settings_, task.action.sut)) : remove(task, true);
+    return removed ? engine_.remove_volume(state_volume(settings_, task.action.sut)) : removed;
+}
+
+/// Asked before anything is changed, of an image that can be brought: whoever waits for it keeps the agent that it has.
+Result<bool> Executor::lacks_image(const Task& task) {
+    const bool needs = task.action.verb == Verb::create || task.action.verb == Verb::recreate || task.action.verb == Verb::deliver;
+    if (!needs || !task.file.conf || task.file.conf->container.context.empty()) return false;
+    const auto user = engine_.image_user(image_of(settings_, *task.file.conf));
+    if (user) return false;
+    if (user.error().kind == ErrorKind::not_found) return true;
+    return fail(user.error());
 }
 
 }  // namespace sutfleet

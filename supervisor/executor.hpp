@@ -37,6 +37,7 @@ struct Outcome {
     std::string delivered_hash;             ///< when something was delivered
     std::optional<ProbeOutcome> probe;
     std::string evidence;                   ///< JSON, of a restart
+    bool image_missing = false;             ///< of its context: nothing was done
 };
 
 class Executor {
@@ -56,6 +57,8 @@ class Executor {
     Result<void> start(const Task& task, Outcome& outcome);
     Result<void> restart(const Task& task, Outcome& outcome);
     Result<void> remove(const Task& task, bool with_conf);
+    Result<void> purge(const Task& task);
+    Result<bool> lacks_image(const Task& task);
     Result<void> ensure_programs();
     int engine_cpus();  ///< asked once
     Result<Owner> owner(const SutConf& conf);

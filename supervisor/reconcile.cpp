@@ -24,6 +24,7 @@ class Pass {
         if (history.not_before > now_) return wake(history.not_before);
         if (found != nullptr && found->status == ContainerStatus::removing) return wake(now_ + std::chrono::seconds{1});
         if (found != nullptr && is_vague(*found)) return;
+        if (history.asked.what == Asked::What::purge) return purge(sut, history, found);
         if (wanted == nullptr) return unwanted(sut, history, found);
         switch (wanted->kind) {
             case Wanted::Kind::parked: return parked(sut, history, found);
@@ -50,7 +51,32 @@ class Pass {
 
     /// A paused container's job goes on when it is resumed.
     static bool works(const FoundContainer& found, const History& history) {
-        return history.job_runs && (runs(found) || found.status == ContainerStatus::paused);
+        return history.job_runs && !history.asked.now && (runs(found) || found.status == ContainerStatus::paused);
+    }
+
+    bool is_asked_to_restart(const SutName& sut, const History& history, const FoundContainer& found) {
+        if (history.asked.what != Asked::What::restart) return false;
+        if (works(found, history))
+            hold("asked to restart; waits for the running job");
+        else
+            act(Verb::restart, sut, "asked for");
+        return true;
+    }
+
+    void purge(const SutName& sut, const History& history, const FoundContainer* found) {
+        if (found != nullptr && works(*found, history)) return hold("asked to purge; waits for the running job");
+        act(Verb::purge, sut, "asked for");
+    }
+
+    /// Without its image nothing is made, and nothing that is there is given up for it.
+    bool lacks_image(const History& history) {
+        if (!history.image) return false;
+        const auto& [what, since] = *history.image;
+        if (!since) return hold(what), true;
+        const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(now_ - *since);
+        hold(what + " for " + std::to_string(seconds.count()) + " s");
+        wake(*since + (seconds / k_tell_image + 1) * k_tell_image);
+        return true;
     }
 
     void unwanted(const SutName& sut, const History& history, const FoundContainer* found) {
@@ -66,6 +92,8 @@ class Pass {
     }
 
     void broken(const SutName& sut, const History& history, const FoundContainer* found) {
+        const bool stays = found == nullptr || found->status == ContainerStatus::paused || found->status == ContainerStatus::dead;
+        if (!stays && is_asked_to_restart(sut, history, *found)) return;
         // A conf with an error changes nothing: not even that a dead agent is started again.
         if (found == nullptr || runs(*found) || found->status == ContainerStatus::paused) return;
         if (found->status == ContainerStatus::dead) return hold("dead, and the conf has an error");
@@ -73,12 +101,16 @@ class Pass {
     }
 
     void run(const SutName& sut, const Wanted& wanted, const History& history, const FoundContainer* found) {
-        if (found == nullptr) return act(Verb::create, sut, "no container");
+        if (found == nullptr) {
+            if (!lacks_image(history)) act(Verb::create, sut, "no container");
+            return;
+        }
         const bool reshaped = found->config_hash != wanted.config_hash;
         if (found->status == ContainerStatus::paused) return hold("paused");
         if (reshaped) {
             if (works(*found, history))
                 return hold("the conf shapes another container; waits for the running job");
+            if (lacks_image(history)) return;
             return act(Verb::recreate, sut, "the conf shapes another container");
         }
         // An engine never starts what it failed to remove.
@@ -86,7 +118,8 @@ class Pass {
             if (may_restart(history)) act(Verb::recreate, sut, "the container is dead");
             return;
         }
-        if (history.delivered_hash != wanted.delivery_hash)
+        if (is_asked_to_restart(sut, history, *found)) return;
+        if (history.delivered_hash != wanted.delivery_hash && !history.image)
             return act(Verb::deliver, sut, "the conf or a companion changed");
         if (!runs(*found) && history.failures >= k_recreate_after) {
             // What an engine that was killed left of a container can keep it from ever starting again.
@@ -96,6 +129,7 @@ class Pass {
         }
         if (!runs(*found)) return start_again(sut, history, *found);
         judge_health(sut, wanted, history, *found);
+        if (!decision_.action && decision_.hold.empty()) lacks_image(history);  // what is to be delivered waits for it
     }
 
     void start_again(const SutName& sut, const History& history, const FoundContainer& found) {
@@ -178,8 +212,8 @@ class Pass {
 }  // namespace
 
 std::string_view to_string(Verb verb) {
-    constexpr std::array<std::string_view, 8> k_names{"create",  "start", "restart", "recreate",
-                                                      "deliver", "probe", "park",    "retire"};
+    constexpr std::array<std::string_view, 9> k_names{"create", "start", "restart", "recreate", "deliver",
+                                                      "probe",  "park",  "retire",  "purge"};
     return k_names.at(static_cast<std::size_t>(verb));
 }
 

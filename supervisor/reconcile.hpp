@@ -25,6 +25,20 @@ struct Wanted {
     bool operator==(const Wanted&) const = default;
 };
 
+/// Why a SUT has to wait for its context's image, and since when that goes on: "building image lab/agent:1".
+struct ImageWait {
+    std::string what;
+    std::optional<SteadyTime> since;
+    bool operator==(const ImageWait&) const = default;
+};
+
+/// What a person asked for and what is not done yet.
+struct Asked {
+    enum class What { nothing, restart, purge } what = What::nothing;
+    bool now = false;  ///< also while a job runs
+    bool operator==(const Asked&) const = default;
+};
+
 /// What the supervisor remembers of one SUT.
 struct History {
     bool busy = false;  ///< an action of ours is under way
@@ -42,6 +56,8 @@ struct History {
     enum class Probe { none, fine, failed } probe = Probe::none;
     std::string probe_said;
     SteadyTime probed_at{};
+    std::optional<ImageWait> image;  ///< it is not there
+    Asked asked;
 };
 
 struct Observation {
@@ -53,7 +69,8 @@ struct Observation {
     bool removals_released = false;           ///< by `apply`
 };
 
-enum class Verb { create, start, restart, recreate, deliver, probe, park, retire };
+/// Only `purge` takes the state volume away.
+enum class Verb { create, start, restart, recreate, deliver, probe, park, retire, purge };
 [[nodiscard]] std::string_view to_string(Verb verb);
 
 struct Action {
@@ -101,6 +118,7 @@ inline constexpr std::size_t k_quarantine_after = 5;  ///< restarts within the w
 inline constexpr unsigned k_recreate_after = 2;       ///< starts that failed, in a row
 inline constexpr std::chrono::seconds k_link_settles{10};
 inline constexpr std::chrono::seconds k_probe_again{2};
+inline constexpr std::chrono::seconds k_tell_image{5};  ///< how often one says how long it has waited
 inline constexpr std::size_t k_brake_from = 4;  ///< agents; a smaller fleet has no brake
 
 }  // namespace sutfleet

@@ -140,8 +140,10 @@ std::string encode(const FleetReport& report) {
 }
 
 std::string encode(const Event& event) {
-    return dump({{"at", event.at}, {"sut", text_or_null(event.sut)}, {"action", event.action}, {"reason", event.reason},
-                 {"result", event.result}, {"error", text_or_null(event.error)}});
+    ordered_json out{{"at", event.at}, {"sut", text_or_null(event.sut)}, {"action", event.action}, {"reason", event.reason},
+                     {"result", event.result}, {"error", text_or_null(event.error)}};
+    if (!event.output.empty()) out["output"] = event.output;
+    return dump(out);
 }
 
 std::string encode_answer(const Result<std::string>& outcome, const std::string& request) {

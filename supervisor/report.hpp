@@ -43,6 +43,7 @@ struct FleetReport {
 
 struct Event {
     std::string at, sut, action, reason, result, error;
+    std::string output;  ///< lines of what the engine says while it makes an image
 };
 
 [[nodiscard]] std::string encode(const SutReport& report);

@@ -23,6 +23,7 @@ tl::expected<Settings, int> read_settings(int argc, char** argv) {
     option("--password-file", out.password_file, "SUTFLEET_PASSWORD_FILE", "file with its password");
     option("--topic-prefix", out.topic_prefix, "SUTFLEET_TOPIC_PREFIX", "prefix of all topics");
     option("--conf-dir", out.conf_dir, "SUTFLEET_CONF_DIR", "folder of the confs");
+    option("--context-dir", out.context_dir, "SUTFLEET_CONTEXT_DIR", "folder of the contexts");
     option("--state-dir", out.state_dir, "SUTFLEET_STATE_DIR", "lock, credentials, evidence");
     option("--auth-dir", out.auth_dir, "SUTFLEET_AUTH_DIR", "folder shared with the broker");
     option("--agent-tree", out.agent_tree, "SUTFLEET_AGENT_TREE", "the agents' programs");

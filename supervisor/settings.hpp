@@ -16,6 +16,7 @@ struct Settings {
     std::string password_file;
     std::string topic_prefix;
     std::string conf_dir = "/sut";
+    std::string context_dir = "/contexts";
     std::string state_dir = "/var/lib/sutfleet-supervisor";
     std::string auth_dir = "/var/lib/sutfleet-auth";
     std::string agent_tree = "/opt/sutfleet/agent-tree";

@@ -86,10 +86,12 @@ Supervisor::Supervisor(const Settings& settings, sys::Wake wake, sys::Signals si
       lock_(std::move(lock)),
       engine_(std::move(engine)),
       confs_(settings.conf_dir),
+      contexts_(settings.context_dir),
       registrar_(settings.state_dir, settings.auth_dir),
       sessions_(wake_),
       executor_(std::make_unique<Executor>(settings_, *engine_, wake_)),
-      lookout_(std::make_unique<Lookout>(settings_, *engine_, wake_)) {}
+      lookout_(std::make_unique<Lookout>(settings_, *engine_, wake_)),
+      supply_(std::make_unique<ImageSupply>(settings_.context_dir, *engine_, wake_)) {}
 
 Result<void> Supervisor::connect() {
     mqtt::SessionOptions options;
@@ -114,7 +116,8 @@ int Supervisor::run() {
     while (!stopping_) {
         const auto now = sys::steady_now();
         take_signals();
-        const auto confs_again = observe_confs(now);
+        auto again = observe_contexts(now);
+        keep_sooner(again, observe_confs(now));
         settle(now);
         hear(now);
         observe_engine(now);
@@ -125,7 +128,7 @@ int Supervisor::run() {
             keep_sooner(until, fleet_.wake_at());
         }
         report(now);
-        keep_sooner(until, confs_again);
+        keep_sooner(until, again);
         if (!look_runs_) keep_sooner(until, next_look_);
         if (!looks_again_.empty()) keep_sooner(until, looks_again_.begin()->first);
         pools_->tick(*session_, board_, now);
@@ -155,6 +158,7 @@ void Supervisor::take_signals() {
     while (const auto signal = signals_.take()) {
         stopping_ = stopping_ || *signal != SIGHUP;
         confs_.touch_all();
+        contexts_.touch();
         fleet_.touch_all();
         next_look_ = {};
     }
@@ -174,6 +178,7 @@ std::optional<SteadyTime> Supervisor::observe_confs(SteadyTime now) {
     for (const auto& sut : changed) {
         const auto file = confs_.files().find(sut);
         fleet_.want(sut, file == confs_.files().end() ? std::nullopt : std::optional(wanted(sut, file->second)));
+        reconsider_image(sut);
     }
     if (!changed.empty()) register_users(changed);
     if (!unregistered_.empty() && now >= register_again_at_) {
@@ -203,12 +208,12 @@ void Supervisor::register_users(const std::set<SutName>& changed) {
 
 Wanted Supervisor::wanted(const SutName& sut, const ConfFile& file) const {
     Wanted one;
-    if (!file.error.empty() || !file.conf) {
+    if (!file.error.empty() || !file.conf || !context_trouble(contexts_, settings_, *file.conf).empty()) {
         one.kind = Wanted::Kind::broken;
         return one;
     }
     one.kind = file.conf->enabled ? Wanted::Kind::run : Wanted::Kind::parked;
-    one.config_hash = config_hash(settings_, *file.conf);
+    one.config_hash = config_hash(settings_, with_image(contexts_, *file.conf));
     one.delivery_hash = delivery_hash(settings_, sut, file);
     one.max_age = file.conf->agent.health.max_age;
     one.restart_on_unhealthy = file.conf->agent.health.restart_on_unhealthy;
@@ -229,10 +234,15 @@ void Supervisor::begin(const Action& action, SteadyTime now) {
     Task task{action, {}, registrar_.credential(action.sut), {}, {}, 20s, false, false, fleet_.totals().agents};
     if (const auto file = confs_.files().find(action.sut); file != confs_.files().end() && file->second.conf) {
         task.file = file->second;
+        if (context_trouble(contexts_, settings_, *task.file.conf).empty())
+            task.file.conf = with_image(contexts_, *std::move(task.file.conf));
+        else
+            task.file.conf.reset();  // nothing can be made of it now
         task.delivery_hash = delivery_hash(settings_, action.sut, file->second);
         task.stop_timeout = std::chrono::ceil<std::chrono::seconds>(file->second.conf->agent.timeouts.stop) + 10s;
     }
     if (const auto* found = fleet_.found(action.sut)) task.container = found->id;
+    if (action.verb != Verb::probe && action.verb != Verb::deliver) history.asked = {};
     task.hung = history.probe == History::Probe::failed;
     task.retry = history.failures > 0;
     if (action.verb == Verb::restart || (action.verb == Verb::start && !history.ended_with_engine)) {
@@ -254,11 +264,15 @@ void Supervisor::settle(const Outcome& outcome, SteadyTime now) {
     const auto& sut = outcome.action.sut;
     auto& history = fleet_.know(sut);
     under_way_.erase(sut);
+    if (outcome.image_missing) return await_image(sut);
     // A probe changes nothing. Anything else is over once it was looked at what it left.
     if (outcome.action.verb == Verb::probe && outcome.result)
         history.busy = false;
-    else
+    else if (outcome.action.verb != Verb::purge || !outcome.result || !clear_purged(sut, now))
         settle_by_look(sut);
+    // It was agreed to: what the engine failed to do is tried again.
+    if (outcome.action.verb == Verb::purge && !outcome.result && outcome.result.error().kind == ErrorKind::transient)
+        history.asked = {Asked::What::purge, true};
     if (outcome.probe) {
         const bool fine = outcome.probe->finished && outcome.probe->exit_code == 0;
         history.probe = fine ? History::Probe::fine : History::Probe::failed;
@@ -286,7 +300,7 @@ void Supervisor::settle(const Outcome& outcome, SteadyTime now) {
     last_actions_[sut] = {verb, outcome.action.reason, at, result};
     actions_.add(sut, {verb, outcome.action.reason, at, result});
     if (!error.empty()) sys::log(Level::error, "sut=" + sut.str() + " " + verb + " failed: " + error);
-    say({at, sut.str(), verb, outcome.action.reason, error.empty() ? "ok" : "failed", error});
+    say({at, sut.str(), verb, outcome.action.reason, error.empty() ? "ok" : "failed", error, ""});
 }
 
 void Supervisor::remember_delivered(const SutName& sut, const std::string& hash) {
@@ -297,6 +311,20 @@ void Supervisor::remember_delivered(const SutName& sut, const std::string& hash)
     if (!kept) sys::log(Level::warn, kept.error().message);  // it is delivered once more after a restart
 }
 
+namespace {
+
+/// Before anything is made: whether the image of a conf's context is there, and how it would be brought.
+std::optional<ImageWait> missing_image(Engine& engine, const ContextFolder& contexts, const SutConf& conf) {
+    const auto file = contexts.find(conf.container.context);
+    if (conf.container.context.empty() || !file.context) return std::nullopt;
+    const auto user = engine.image_user(file.context->image);
+    if (user || user.error().kind != ErrorKind::not_found) return std::nullopt;
+    const auto ways = ways_of({conf.container.context, *file.context});
+    return ImageWait{"image " + file.context->image + " is not on this engine: " + (ways.empty() ? "its context has no way to it" : ways), std::nullopt};
+}
+
+}  // namespace
+
 Result<std::string> Supervisor::plan(const Settings& settings) {
     auto engine = docker::open_docker(settings.docker_host);
     if (!engine) return fail(engine.error());
@@ -305,6 +333,8 @@ Result<std::string> Supervisor::plan(const Settings& settings) {
     ConfFolder confs(settings.conf_dir);
     confs.scan(sys::steady_now());
     if (!confs.known()) return fail(ErrorKind::permanent, confs.complaints().begin()->second);
+    ContextFolder contexts(settings.context_dir);
+    contexts.look(sys::steady_now());
     Observation observation;
     for (const auto& summary : *found) {
         const auto sut = SutName::parse(summary.sut);
@@ -317,7 +347,9 @@ Result<std::string> Supervisor::plan(const Settings& settings) {
         Wanted one;
         one.kind = file.conf ? (file.conf->enabled ? Wanted::Kind::run : Wanted::Kind::parked) : Wanted::Kind::broken;
         if (file.conf) {
-            one.config_hash = config_hash(settings, *file.conf);
+            if (!context_trouble(contexts, settings, *file.conf).empty()) one.kind = Wanted::Kind::broken;
+            one.config_hash = config_hash(settings, with_image(contexts, *file.conf));
+            observation.history[sut].image = missing_image(**engine, contexts, *file.conf);
             one.delivery_hash = delivery_hash(settings, sut, file);
         }
         observation.history[sut].delivered_hash =
@@ -329,7 +361,10 @@ Result<std::string> Supervisor::plan(const Settings& settings) {
     auto text = to_text(plan);
     if (const auto info = (*engine)->ping()) text += interval_line(plan, observation.wanted.size(), info->cpus);
     for (const auto& [sut, file] : confs.files())
-        if (!file.error.empty()) text += "error " + sut.str() + ": " + file.error + "\n";
+        if (!file.error.empty())
+            text += "error " + sut.str() + ": " + file.error + "\n";
+        else if (const auto why = context_trouble(contexts, settings, *file.conf); !why.empty())
+            text += "error " + sut.str() + ": " + why + "\n";
     for (const auto& [name, why] : confs.complaints()) text += "error " + name + ": " + why + "\n";
     return text;
 }

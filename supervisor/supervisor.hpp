@@ -16,6 +16,9 @@
 #include "docker/docker_engine.hpp"
 #include "executor.hpp"
 #include "fleet.hpp"
+#include "images/context_folder.hpp"
+#include "images/image_book.hpp"
+#include "images/image_supply.hpp"
 #include "lookout.hpp"
 #include "metrics.hpp"
 #include "metrics_server.hpp"
@@ -27,6 +30,7 @@
 #include "report.hpp"
 #include "session_ender.hpp"
 #include "settings.hpp"
+#include "sut_order.hpp"
 #include "sys/dir_watch.hpp"
 #include "sys/lock_file.hpp"
 #include "sys/signals.hpp"
@@ -81,6 +85,14 @@ class Supervisor {
     void settle(const Outcome& outcome, SteadyTime now);
     void remember_delivered(const SutName& sut, const std::string& hash);
 
+    // supervisor_images.cpp
+    std::optional<SteadyTime> observe_contexts(SteadyTime now);
+    void note(ImageNews news, SteadyTime now);
+    void settle(const ImageNews& news, SteadyTime now);
+    void spread(const std::string& context);
+    void await_image(const SutName& sut);
+    void reconsider_image(const SutName& sut);
+
     // bus.cpp
     void hear(SteadyTime now);
     void hear(const mqtt::Message& message, SteadyTime now);
@@ -89,12 +101,15 @@ class Supervisor {
     void hear_jobs(const SutName& sut, const std::string& payload);
     void release(const SutName& sut);
     Result<std::string> obey(std::string_view verb, const std::string& argument, SteadyTime now);
+    Result<std::string> obey(std::string_view verb, const SutOrder& order);
+    Result<std::string> purge(const SutOrder& order);
     [[nodiscard]] Result<std::string> conf_text(const SutName& sut) const;
     void report(SteadyTime now);
     void report_fleet();
     void report_sut(const SutName& sut);
     void correct_the_dead(const SutName& sut);
     void clear_retired(SteadyTime now);
+    bool clear_purged(const SutName& sut, SteadyTime now);
     [[nodiscard]] std::optional<PoolSut> as_pool_sut(const SutName& sut) const;
     void say(const Event& event);
     void publish(std::string topic, std::string payload, bool retain);
@@ -110,6 +125,8 @@ class Supervisor {
     std::unique_ptr<EngineEvents> events_;
     std::optional<sys::DirWatch> watch_;
     ConfFolder confs_;
+    ContextFolder contexts_;
+    ImageBook images_;
     Registrar registrar_;
     mqtt::Board board_;
     std::unique_ptr<mqtt::Session> session_;
@@ -135,6 +152,7 @@ class Supervisor {
     std::optional<SteadyTime> link_up_since_;
     std::uint64_t epoch_ = 0;
     std::map<SutName, SteadyTime> clearing_;  ///< retained topics of a removed SUT, until the time
+    std::set<SutName> purged_;                ///< of clearing_: made anew after it, not before
     std::minstd_rand random_{std::random_device{}()};
     std::string last_trouble_;
     std::set<SutName> unregistered_;  ///< the broker's files could not be written
@@ -148,8 +166,12 @@ class Supervisor {
     SessionEnder sessions_;
     std::unique_ptr<Executor> executor_;  ///< these last: their threads use the engine and the wake
     std::unique_ptr<Lookout> lookout_;
+    std::unique_ptr<ImageSupply> supply_;
     std::unique_ptr<MetricsServer> metrics_server_;
 };
+
+[[nodiscard]] SutConf with_image(const ContextFolder& contexts, SutConf conf);
+[[nodiscard]] std::string context_trouble(const ContextFolder& contexts, const Settings& settings, const SutConf& conf);
 
 inline constexpr std::chrono::seconds k_look_again{30};  ///< at the whole fleet, for an event that was lost
 

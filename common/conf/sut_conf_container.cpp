@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "conf/sut_conf_sections.hpp"
+#include "core/image_context.hpp"
 
 namespace sutfleet::conf {
 namespace {
@@ -87,23 +88,6 @@ void read_resources(MapReader& root, ContainerShape& out) {
     });
 }
 
-/// A text without spaces and such, as every reference, name and path of the engine is.
-void read_reference(MapReader& root, std::string_view key, std::string_view expected,
-                    std::string& out) {
-    const auto* node = root.take(key);
-    if (node == nullptr) return;
-    const auto is_fit = [](unsigned char c) {
-        return std::isalnum(c) != 0 ||
-               std::string_view("._-/:@").find(static_cast<char>(c)) != std::string_view::npos;
-    };
-    const bool fit = node->kind == Kind::scalar && !node->text.empty() &&
-                     node->text.size() <= 255 &&
-                     std::isalnum(static_cast<unsigned char>(node->text.front())) != 0 &&
-                     std::ranges::all_of(node->text, is_fit);
-    if (!fit) return root.wrong(*node, key, expected);
-    out = node->text;
-}
-
 void read_devices(MapReader& root, std::vector<std::string>& out) {
     root.texts("devices", out);
     const auto* node = root.take("devices");
@@ -112,6 +96,14 @@ void read_devices(MapReader& root, std::vector<std::string>& out) {
         if (item->kind == Kind::scalar &&
             (!item->text.starts_with("/dev/") || !is_absolute(item->text)))
             root.wrong(*item, "devices", "paths such as /dev/ttyUSB0");
+}
+
+void read_context(MapReader& root, std::string& out) {
+    const auto* node = root.take("context");
+    if (node == nullptr) return;
+    if (node->kind != Kind::scalar || !is_context_name(node->text))
+        return root.wrong(*node, "context", "the name of a context: 2 to 63 of a-z, 0-9 and '-', not 'images'");
+    out = node->text;
 }
 
 void read_cap_add(MapReader& root, std::vector<std::string>& out) {
@@ -126,11 +118,26 @@ void read_cap_add(MapReader& root, std::vector<std::string>& out) {
 
 }  // namespace
 
+void read_reference(MapReader& map, std::string_view key, std::string_view expected,
+                    std::string& out) {
+    const auto* node = map.take(key);
+    if (node == nullptr) return;
+    const auto is_fit = [](unsigned char c) {
+        return std::isalnum(c) != 0 ||
+               std::string_view("._-/:@").find(static_cast<char>(c)) != std::string_view::npos;
+    };
+    const bool fit = node->kind == Kind::scalar && !node->text.empty() &&
+                     node->text.size() <= 255 &&
+                     std::isalnum(static_cast<unsigned char>(node->text.front())) != 0 &&
+                     std::ranges::all_of(node->text, is_fit);
+    if (!fit) return map.wrong(*node, key, expected);
+    out = node->text;
+}
+
 void read_container(MapReader& root, SutConf& out) {
     auto& shape = out.container;
     read_reference(root, "image", "an image such as debian:bookworm-slim", shape.image);
-    read_reference(root, "context", "the name of a context", shape.context);
-    mark_not_acted_on(root, "context", root.line_of("context"), out);
+    read_context(root, shape.context);
     if (root.take("image") != nullptr && root.take("context") != nullptr)
         root.note(*root.take("context"),
                   "'context': expected either 'image' or 'context', found both");

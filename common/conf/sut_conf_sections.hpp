@@ -18,6 +18,11 @@ void read_later(MapReader& root, SutConf& out);
 /// The published keys of a testflinger-agent conf.
 void read_testflinger(MapReader& root, SutConf& out);
 
+/// A text without spaces and such, as every reference, name and path of the engine is.
+void read_reference(MapReader& map, std::string_view key, std::string_view expected, std::string& out);
+/// At most k_conf_errors of them: a broken conf can have thousands.
+std::vector<ConfError> shown(std::vector<ConfError> errors);
+
 /// `key (line n)` among those that are not acted on, if it is there.
 void mark_not_acted_on(MapReader& map, std::string_view key, int line, SutConf& out);
 

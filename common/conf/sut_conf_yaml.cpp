@@ -21,7 +21,10 @@ void read_labels(MapReader& root, SutConf& out) {
             root.wrong(*name, "labels", "names that do not begin with io.sutfleet. or com.docker.");
 }
 
-/// At most k_conf_errors of them: a broken conf can have thousands.
+}  // namespace
+
+namespace conf {
+
 std::vector<ConfError> shown(std::vector<ConfError> errors) {
     if (errors.size() <= k_conf_errors) return errors;
     const auto more = errors.size() - k_conf_errors;
@@ -30,7 +33,7 @@ std::vector<ConfError> shown(std::vector<ConfError> errors) {
     return errors;
 }
 
-}  // namespace
+}  // namespace conf
 
 std::string to_string(std::string_view file, const ConfError& error) {
     return std::string(file) + ":" + std::to_string(error.line) + ":" +
@@ -40,7 +43,7 @@ std::string to_string(std::string_view file, const ConfError& error) {
 tl::expected<SutConf, std::vector<ConfError>> decode_sut_conf(const SutName& name,
                                                               std::string_view text) {
     auto tree = conf::parse_tree(text);
-    if (!tree) return tl::make_unexpected(shown(std::move(tree.error())));
+    if (!tree) return tl::make_unexpected(conf::shown(std::move(tree.error())));
     std::vector<ConfError> errors;
     if ((*tree)->kind != Kind::map) {
         errors.push_back({(*tree)->line, (*tree)->column,
@@ -61,7 +64,7 @@ tl::expected<SutConf, std::vector<ConfError>> decode_sut_conf(const SutName& nam
     if (out.agent.queues.empty()) out.agent.queues = {name.str()};
     std::ranges::sort(errors, {},
                       [](const ConfError& error) { return std::pair(error.line, error.column); });
-    if (!errors.empty()) return tl::make_unexpected(shown(std::move(errors)));
+    if (!errors.empty()) return tl::make_unexpected(conf::shown(std::move(errors)));
     return out;
 }
 

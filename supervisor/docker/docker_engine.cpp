@@ -9,6 +9,7 @@
 
 #include "docker_json.hpp"
 #include "http_client.hpp"
+#include "image_answers.hpp"
 #include "tar_writer.hpp"
 
 namespace sutfleet::docker {
@@ -65,8 +66,12 @@ class DockerEngine final : public Engine {
     Result<void> deliver(std::string_view image, const std::map<std::string, std::string>& labels,
                          const std::vector<Delivery>& deliveries) override;
     Result<void> run(const Errand& errand, std::chrono::milliseconds limit) override;
+    Result<void> load_image(const ByteSource& archive, const ImageTransfer& transfer) override;
+    Result<void> build_image(const ImageRecipe& recipe, const ByteSource& folder, const ImageTransfer& transfer) override;
+    Result<void> pull_image(std::string_view image, const ImageTransfer& transfer) override;
 
   private:
+    Result<void> transfer(const std::string& path, const ByteSource& source, const ImageTransfer& how);
     Result<void> run_to_end(const std::string& id, std::chrono::milliseconds limit);
     /// One call; any status of 400 and above is an error with the engine's own message.
     Result<std::string> call(HttpClient::Request request);
@@ -277,6 +282,36 @@ Result<void> DockerEngine::run(const Errand& errand, std::chrono::milliseconds l
     auto ran = run_to_end(id, limit);
     auto removed = remove(id);
     return ran ? removed : ran;
+}
+
+Result<void> DockerEngine::transfer(const std::string& path, const ByteSource& source, const ImageTransfer& how) {
+    const auto version = api();
+    if (!version) return fail(version.error());
+    const auto lead = "/v" + std::to_string(version->major) + "." + std::to_string(version->minor);
+    ImageAnswers answers(how.said);
+    const auto status = http_.transfer({lead + path, source, [&](std::string_view bytes) { answers.take(bytes); }, how.go_on, how.limit});
+    const auto error = answers.finish();
+    if (!status) return fail(status.error());
+    if (*status >= 500) return fail(ErrorKind::transient, error.empty() ? "status " + std::to_string(*status) : error);
+    if (*status >= 400 || !error.empty()) return fail(ErrorKind::permanent, error.empty() ? "status " + std::to_string(*status) : error);
+    return {};
+}
+
+Result<void> DockerEngine::load_image(const ByteSource& archive, const ImageTransfer& how) {
+    return transfer("/images/load?quiet=1", archive, how);
+}
+
+/// By the engine's own builder: BuildKit needs a session with its client.
+Result<void> DockerEngine::build_image(const ImageRecipe& recipe, const ByteSource& folder, const ImageTransfer& how) {
+    auto path = "/build?rm=1&forcerm=1&t=" + escaped(recipe.image) + "&dockerfile=" + escaped(recipe.dockerfile);
+    if (!recipe.args.empty()) path += "&buildargs=" + escaped(encode_texts(recipe.args));
+    if (!recipe.target.empty()) path += "&target=" + escaped(recipe.target);
+    if (!recipe.network.empty()) path += "&networkmode=" + escaped(recipe.network);
+    return transfer(path, folder, how);
+}
+
+Result<void> DockerEngine::pull_image(std::string_view image, const ImageTransfer& how) {
+    return transfer("/images/create?fromImage=" + escaped(image), [](char*, std::size_t) -> Result<std::size_t> { return 0U; }, how);
 }
 
 /// Cuts the stream into lines. What comes in one chunk too large to be an event is given up as "anything".

@@ -219,6 +219,8 @@ std::string encode_exec(const std::vector<std::string>& command) {
     return dump({{"Cmd", command}, {"AttachStdout", true}, {"AttachStderr", true}});
 }
 
+std::string encode_texts(const std::map<std::string, std::string>& texts) { return dump(json(texts)); }
+
 std::string encode_volume(std::string_view name, const std::map<std::string, std::string>& labels) {
     return dump({{"Name", name}, {"Labels", labels}});
 }

@@ -45,6 +45,8 @@ struct ExecState {
 };
 Result<ExecState> decode_exec(std::string_view json);
 [[nodiscard]] std::string encode_exec(const std::vector<std::string>& command);
+/// An object of texts.
+[[nodiscard]] std::string encode_texts(const std::map<std::string, std::string>& texts);
 [[nodiscard]] std::string encode_volume(std::string_view name, const std::map<std::string, std::string>& labels);
 /// A container that is never started, with the volumes mounted at helper_mount(0), (1) … and writable.
 [[nodiscard]] std::string encode_helper(std::string_view image, const std::map<std::string, std::string>& labels,

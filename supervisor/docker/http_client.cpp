@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstring>
 #include <memory>
+#include <optional>
 
 namespace sutfleet::docker {
 namespace {
@@ -43,6 +44,34 @@ std::size_t pass_on(char* bytes, std::size_t size, std::size_t count, void* into
     return static_cast<Stream*>(into)->sink({bytes, size * count}) ? size * count : 0;
 } catch (...) {
     return 0;
+}
+
+struct Sending {
+    const HttpClient::Transfer& request;
+    std::optional<Error> error;  ///< of the source
+};
+
+std::size_t give(char* into, std::size_t size, std::size_t count, void* from) noexcept try {
+    auto& sending = *static_cast<Sending*>(from);
+    const auto got = sending.request.source(into, size * count);
+    if (got) return *got;
+    sending.error = got.error();
+    return CURL_READFUNC_ABORT;
+} catch (...) {
+    return CURL_READFUNC_ABORT;
+}
+
+std::size_t hand_on(char* bytes, std::size_t size, std::size_t count, void* into) noexcept try {
+    static_cast<Sending*>(into)->request.sink({bytes, size * count});
+    return size * count;
+} catch (...) {
+    return 0;
+}
+
+int ask_on(void* from, curl_off_t, curl_off_t, curl_off_t, curl_off_t) noexcept try {
+    return static_cast<Sending*>(from)->request.go_on() ? 0 : 1;
+} catch (...) {
+    return 1;
 }
 
 int progress(void* from, curl_off_t, curl_off_t, curl_off_t, curl_off_t) noexcept try {
@@ -138,6 +167,43 @@ Result<void> HttpClient::stream(const std::string& path, const std::function<boo
     const auto code = curl_easy_perform(curl);
     if (code == CURLE_OK || code == CURLE_WRITE_ERROR || code == CURLE_ABORTED_BY_CALLBACK) return {};
     return fail(explain(curl, code, detail, socket_.empty() ? base_ : socket_));
+}
+
+Result<long> HttpClient::transfer(const Transfer& request) const {
+    const Handle handle(curl_easy_init());
+    if (!handle) return fail(ErrorKind::transient, "out of memory");
+    CURL* curl = handle.get();
+    Sending sending{request, std::nullopt};
+    char detail[CURL_ERROR_SIZE] = "";
+    const std::string url = base_ + request.path;
+    const Headers headers(curl_slist_append(
+        curl_slist_append(curl_slist_append(nullptr, "Content-Type: application/x-tar"), "Transfer-Encoding: chunked"), "Expect:"));
+    curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
+    if (!socket_.empty()) curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket_.c_str());
+    curl_easy_setopt(curl, CURLOPT_POST, 1L);
+    curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.get());
+    curl_easy_setopt(curl, CURLOPT_READFUNCTION, give);
+    curl_easy_setopt(curl, CURLOPT_READDATA, &sending);
+    curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(request.limit.count()));
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, 5'000L);
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, hand_on);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &sending);
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, ask_on);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, &sending);
+    const auto code = curl_easy_perform(curl);
+    if (sending.error) return fail(*sending.error);
+    if (code == CURLE_ABORTED_BY_CALLBACK) return fail(ErrorKind::transient, "it was ended");
+    if (code == CURLE_OPERATION_TIMEDOUT)
+        return fail(ErrorKind::transient, "it took longer than " + std::to_string(request.limit.count() / 1000) + " s");
+    long status = 0;
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    // A refusal can come, and the connection end, before all was sent.
+    if (code != CURLE_OK && status < 400) return fail(explain(curl, code, detail, socket_.empty() ? base_ : socket_));
+    return status;
 }
 
 }  // namespace sutfleet::docker

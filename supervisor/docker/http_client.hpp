@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "core/result.hpp"
+#include "engine.hpp"
 
 namespace sutfleet::docker {
 
@@ -34,6 +35,17 @@ class HttpClient {
     /// `go_on` is asked at least once a second; `begun` is called once the answer's headers are there.
     Result<void> stream(const std::string& path, const std::function<bool(std::string_view)>& sink,
                         const std::function<bool()>& go_on, const std::function<void()>& begun) const;
+
+    /// A request whose body is sent as it is read and whose answer is handed on as it comes: none of them is held in memory.
+    struct Transfer {
+        std::string path;
+        const ByteSource& source;
+        const std::function<void(std::string_view)>& sink;  ///< the answer, also one that is an error
+        const std::function<bool()>& go_on;                 ///< asked at least once a second
+        std::chrono::milliseconds limit{};
+    };
+    /// POST. @return its status; the source's error, when that ended it
+    Result<long> transfer(const Transfer& request) const;
 
   private:
     std::string socket_;  ///< empty for TCP

@@ -95,7 +95,14 @@ bool FakeEngine::read_request(int fd, Request& into) {
         if (end == std::string::npos) continue;
         head = end + 4;
         if (const auto at = text.find("Content-Length: "); at < end) length = std::stoul(text.substr(at + 16));
+        if (text.find("Transfer-Encoding: chunked") < end) return read_head(text, into), read_chunks(fd, text.substr(head));
     }
+    read_head(text, into);
+    into.body = text.substr(head);
+    return true;
+}
+
+void FakeEngine::read_head(const std::string& text, Request& into) {
     into.method = text.substr(0, text.find(' '));
     into.path = text.substr(into.method.size() + 1, text.find(' ', into.method.size() + 1) - into.method.size() - 1);
     if (const auto mark = into.path.find('?'); mark != std::string::npos) {
@@ -103,8 +110,24 @@ bool FakeEngine::read_request(int fd, Request& into) {
         into.path.resize(mark);
     }
     if (into.path.starts_with("/v1.")) into.path.erase(0, into.path.find('/', 1));
-    into.body = text.substr(head);
-    return true;
+}
+
+/// To its end, and forgotten.
+bool FakeEngine::read_chunks(int fd, std::string rest) {
+    std::array<char, 16 * 1024> part{};
+    for (;;) {
+        if (const auto end = rest.find("\r\n"); end != std::string::npos) {
+            const auto length = std::stoul(rest.substr(0, end), nullptr, 16);
+            if (rest.size() >= end + length + 4) {
+                rest.erase(0, end + length + 4);
+                if (length == 0) return true;
+                continue;
+            }
+        }
+        const auto got = ::recv(fd, part.data(), part.size(), 0);
+        if (got <= 0) return false;
+        rest.append(part.data(), static_cast<std::size_t>(got));
+    }
 }
 
 void FakeEngine::serve_one(sys::UniqueFd connection) {
@@ -147,6 +170,7 @@ bool FakeEngine::pass_fault(const Request& request, sys::UniqueFd& connection) {
 /// Of a call on a container, or of one that makes it.
 std::string FakeEngine::sut_of(const Request& request) {
     constexpr std::string_view k_containers = "/containers/";
+    if (request.path == "/build" || request.path == "/images/load") return k_images;
     if (!request.path.starts_with(k_containers)) return {};
     auto key = request.path.substr(k_containers.size());
     key.resize(std::min(key.find('/'), key.size()));
@@ -173,7 +197,7 @@ FakeEngine::Answer FakeEngine::answer(const Request& request) {
     if (path == "/info") return {200, R"({"NCPU":4,"ServerVersion":"fake"})"};
     if (path == "/containers/json") return list(request);
     if (path == "/containers/create") return create(request);
-    if (path.starts_with("/images/")) return {200, R"({"Config":{"User":"10001:10001"}})"};
+    if (path == "/build" || path.starts_with("/images/")) return answer_images(request);
     if (path == "/volumes/create") {
         volumes_.insert(text_of(request.body, "Name"));
         return {201, "{}"};
@@ -191,6 +215,25 @@ FakeEngine::Answer FakeEngine::answer(const Request& request) {
     }
     return {404, message("the fake engine does not know " + path)};
 }
+
+FakeEngine::Answer FakeEngine::answer_images(const Request& request) {
+    if (request.path == "/build" || request.path == "/images/load") {
+        count(request.path.substr(request.path.rfind('/') + 1), "");
+        lost_images_.clear();
+        return {200, R"({"stream":"made\n"})"};
+    }
+    constexpr std::string_view k_lead = "/images/", k_end = "/json";
+    const auto image = request.path.substr(k_lead.size(), request.path.size() - k_lead.size() - k_end.size());
+    if (lost_images_.contains(image)) return {404, message("No such image: " + image)};
+    return {200, R"({"Config":{"User":"10001:10001"}})"};
+}
+
+void FakeEngine::lose_image(const std::string& image) {
+    const std::scoped_lock lock(mutex_);
+    lost_images_.insert(image);
+}
+
+void FakeEngine::fail_images(Fault fault) { set_fault(faults_, k_images, fault); }
 
 FakeEngine::Answer FakeEngine::answer_container(const Request& request, const std::string& key, const std::string& verb) {
     auto* one = find(key);

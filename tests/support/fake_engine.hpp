@@ -35,6 +35,10 @@ class FakeEngine {
     void fail(const std::string& sut, Fault fault);
     /// Of the calls that look at it.
     void blind(const std::string& sut, Fault fault);
+    /// The image is not there, until one of its name is loaded or built.
+    void lose_image(const std::string& image);
+    /// Of what brings images: none of it is there then.
+    void fail_images(Fault fault);
     /// The agent's process ends by itself. With `told` false its event is lost.
     void end(const std::string& sut, int exit_code, bool told = true);
     /// An event that changes nothing.
@@ -67,10 +71,13 @@ class FakeEngine {
     void serve_one(sys::UniqueFd connection);
     void set_fault(std::map<std::string, Fault>& of, const std::string& sut, Fault fault);
     static bool read_request(int fd, Request& into);
+    static void read_head(const std::string& text, Request& into);
+    static bool read_chunks(int fd, std::string rest);
     /// With the lock.
     Answer answer(const Request& request);
     Answer answer_container(const Request& request, const std::string& key, const std::string& verb);
     Answer create(const Request& request);
+    Answer answer_images(const Request& request);
     Answer list(const Request& request);
     [[nodiscard]] static std::string inspect(const Container& one, const std::string& stack);
     Container* find(const std::string& key);
@@ -90,6 +97,8 @@ class FakeEngine {
     std::map<std::string, std::string> ids_;        ///< by name
     std::set<std::string> volumes_;
     std::map<std::string, Fault> faults_, blind_;
+    std::set<std::string> lost_images_;
+    static constexpr const char* k_images = "/images";  ///< of faults_: no SUT is called that
     std::map<std::string, std::size_t> asked_;
     std::vector<sys::UniqueFd> listeners_;  ///< of events
     std::vector<std::pair<std::string, sys::UniqueFd>> hung_;  ///< SUT, connection

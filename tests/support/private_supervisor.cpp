@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 
 PrivateSupervisor::PrivateSupervisor(std::string program) : program_(std::move(program)) {
     const fs::path top = folder_.path();
-    for (const auto* one : {"sut", "state", "auth", "tree/bin", "tree/lib"}) fs::create_directories(top / one);
+    for (const auto* one : {"sut", "contexts/images", "state", "auth", "tree/bin", "tree/lib"}) fs::create_directories(top / one);
     std::ofstream(top / "tree/BUILD") << "test\n";
 }
 
@@ -34,7 +34,7 @@ void PrivateSupervisor::start() {
     const auto top = folder_.path();
     const sys::UniqueFd log(::open((top + "/log").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
     const auto child = sys::spawn({{program_, "--stack", "lab", "--docker-host", engine.host(), "--broker", broker.url(), "--conf-dir",
-                                    top + "/sut", "--state-dir", top + "/state", "--auth-dir", top + "/auth", "--agent-tree", top + "/tree"},
+                                    top + "/sut", "--context-dir", top + "/contexts", "--state-dir", top + "/state", "--auth-dir", top + "/auth", "--agent-tree", top + "/tree"},
                                    {"PATH=/usr/bin:/bin"}, {}, -1, log.get(), log.get()});
     if (!child) throw std::runtime_error(child.error().message);
     pid_ = child->pid;

@@ -21,6 +21,7 @@ class PrivateSupervisor {
 
     void write_conf(const std::string& sut, std::string_view text) const;
     void remove_conf(const std::string& sut) const;
+    [[nodiscard]] std::string contexts() const { return folder_.path() + "/contexts"; }
     void start();
     void signal(int number) const;
     [[nodiscard]] bool runs() const;

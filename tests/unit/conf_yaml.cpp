@@ -182,7 +182,7 @@ TEST_CASE("conf: each broken rule says where and what was expected") {
         {"services: {a: b}\n", "a.conf:1:11: 'services': expected a list of maps"},
         {"renew: [{name: a, run: x}]\n", "a.conf:1:9: 'renew[0].every' is missing"},
         {"init: [{name: a, run: x, evry: 1}]\n", "a.conf:1:26: 'init[0].evry': unknown key"},
-        {"image: x1\ncontext: y\n", "a.conf:2:10: 'context': expected either 'image' or 'context'"},
+        {"image: x1\ncontext: y1\n", "a.conf:2:10: 'context': expected either 'image' or 'context'"},
         {"a: &a [*a]\n", "a.conf:1:8: an alias of itself"},
         {"image: x1\n---\nimage: y1\n", "a.conf:2:1: a second document"},
         {"image: x\xff\n", "a.conf:1:9: not a text"},

@@ -43,6 +43,9 @@ struct Deliveries final : Engine {
     Result<void> create_volume(std::string_view, const std::map<std::string, std::string>&) override { return none(); }
     Result<void> remove_volume(std::string_view) override { return none(); }
     Result<bool> has_volume(std::string_view) override { return none(); }
+    Result<void> load_image(const ByteSource&, const ImageTransfer&) override { return none(); }
+    Result<void> build_image(const ImageRecipe&, const ByteSource&, const ImageTransfer&) override { return none(); }
+    Result<void> pull_image(std::string_view, const ImageTransfer&) override { return none(); }
 };
 
 }  // namespace

@@ -212,3 +212,53 @@ TEST_CASE("golden: an emptied folder") {
     check_golden("emptied_folder", fleet.plan());
     check_golden("emptied_folder_released", fleet.release().plan());
 }
+
+TEST_CASE("golden: images that are not there, and what was asked for") {
+    Fleet fleet;
+    const auto reshaped = [](Wanted& wanted, FoundContainer&, History& history) {
+        wanted.config_hash = "new shape";
+        history.image = ImageWait{"building image lab/agent:1", k_now - 12s};
+    };
+    fleet.with("alpha", [](Wanted&, FoundContainer& found, History& history) {
+        found.status = Status::removing;  // of the engine's own; what waits is not looked at
+        history.image = ImageWait{"building image lab/agent:1", k_now - 12s};
+    });
+    fleet.with("bravo", reshaped);
+    fleet.with("charlie", [](Wanted& wanted, FoundContainer&, History& history) {
+        wanted.config_hash = "new shape";
+        history.image = ImageWait{"image missing: building lab/x:1: returned 1; it is tried again", std::nullopt};
+    });
+    fleet.with("delta", [](Wanted& wanted, FoundContainer&, History& history) {
+        wanted.config_hash = "new shape";
+        history.image = ImageWait{"building image lab/agent:1", k_now - 12s};
+        history.job_runs = true;
+    });
+    fleet.with("echo", [](Wanted&, FoundContainer&, History& history) {
+        history.asked = {Asked::What::restart, false};
+        history.job_runs = true;
+    });
+    fleet.with("foxtrot", [](Wanted&, FoundContainer&, History& history) {
+        history.asked = {Asked::What::restart, true};
+        history.job_runs = true;
+    });
+    fleet.with("golf", [](Wanted& wanted, FoundContainer&, History& history) {
+        wanted.config_hash = "new shape";
+        history.asked = {Asked::What::restart, true};
+        history.job_runs = true;
+    });
+    fleet.with("hotel", [](Wanted&, FoundContainer&, History& history) {
+        history.asked = {Asked::What::purge, false};
+        history.job_runs = true;
+    });
+    fleet.without_conf("india", [](Wanted&, FoundContainer&, History& history) { history.asked.what = Asked::What::purge; });
+    fleet.with("juliett", [](Wanted& wanted, FoundContainer& found, History& history) {
+        wanted.kind = Kind::broken;
+        ended(found, history, 1);
+        history.asked.what = Asked::What::restart;
+    });
+    fleet.with("kilo", [](Wanted& wanted, FoundContainer&, History& history) {
+        wanted.delivery_hash = "new files";
+        history.image = ImageWait{"loading image lab/agent:1", k_now - 4s};
+    });
+    check_golden("images_and_orders", fleet.plan());
+}

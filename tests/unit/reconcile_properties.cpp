@@ -250,6 +250,9 @@ class Lab {
             case Verb::park:
             case Verb::retire:
                 RC_ASSERT(seen_.found.erase(action.sut) == 1U);
+                return;
+            case Verb::purge:
+                RC_FAIL("nobody asked for it");
         }
     }
 

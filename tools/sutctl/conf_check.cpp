@@ -8,6 +8,7 @@
 
 #include "conf/sut_conf_tree.hpp"
 #include "conf/sut_conf_yaml.hpp"
+#include "context_check.hpp"
 #include "sys/file.hpp"
 
 namespace sutfleet::ctl {
@@ -101,6 +102,12 @@ void check_agent_id(const conf::Node& root, const SutName& name, CheckedFile& ou
             out.warnings.push_back({value->line, value->column, "'agent_id' is '" + value->text.substr(0, 80) + "', but the SUT is called by its file: " + name.str()});
 }
 
+void check_context_of(const conf::Node& root, const std::string& path, CheckedFile& out) {
+    for (const auto& [key, value] : root.entries)
+        if (key->text == "context")
+            if (auto why = context_error(path, value->text); !why.empty()) out.errors.push_back({value->line, value->column, std::move(why)});
+}
+
 /// Queues of that program may be called anything; here they are topic levels.
 void check_queues(const conf::Node& root, CheckedFile& out) {
     for (const auto& [key, value] : root.entries) {
@@ -142,6 +149,7 @@ CheckedFile check(const std::string& path, const std::vector<std::string>& compa
     if (!tree) return out;
     check_agent_id(**tree, *name, out);
     check_queues(**tree, out);
+    check_context_of(**tree, path, out);
     PathCheck(*decoded, companions, out).node(**tree, 1, 1);
     return out;
 }

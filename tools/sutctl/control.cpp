@@ -1,7 +1,12 @@
+#include <poll.h>
+#include <unistd.h>
+
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "commands.hpp"
 #include "submission.hpp"
+#include "sys/file.hpp"
 
 namespace sutfleet::ctl {
 namespace {
@@ -20,11 +25,33 @@ struct Request {
     bool bare = false;
 };
 
+/// What the supervisor takes behind the SUT's name.
+std::string order_of(const Options& options) {
+    return options.sut + (options.purge ? " --purge" : "") + (options.now ? " --now" : "");
+}
+
+/// A purge cannot be undone.
+Outcome<bool> confirmed(const Context& context) {
+    const auto& options = context.options;
+    if (!options.purge || options.yes) return true;
+    if (::isatty(STDIN_FILENO) != 1)
+        return tl::make_unexpected(Failure{k_usage, "reset --purge removes all jobs and logs of " + printable(options.sut) +
+                                                        ": expected --yes, as there is no terminal to ask on"});
+    (void)sys::write_all(STDERR_FILENO, "The container of " + printable(options.sut) +
+                                            " and its volumes, with all its jobs and logs, will be removed. Go on? [y/N] ");
+    std::array<pollfd, 2> set{{{STDIN_FILENO, POLLIN, 0}, {context.signals.fd(), POLLIN, 0}}};
+    while (::poll(set.data(), set.size(), -1) < 0 && errno == EINTR) {}
+    if (set[1].revents != 0) return tl::make_unexpected(Failure{k_interrupted, ""});
+    std::array<char, 16> answer{};
+    const auto got = ::read(STDIN_FILENO, answer.data(), answer.size() - 1);
+    return got > 0 && (answer.front() == 'y' || answer.front() == 'Y');
+}
+
 Outcome<Request> request_of(const Context& context) {
     const auto& verb = context.options.command;
     const auto& topics = context.topics;
     const Request fleet{topics.fleet_command(verb), topics.fleet_response(verb), "the supervisor",
-                        topics.fleet_supervisor(),  context.options.sut,         true};
+                        topics.fleet_supervisor(),  order_of(context.options),   true};
     if (verb == "plan" || verb == "apply") return fleet;
     const auto sut = wanted_sut(context.options);
     if (!sut) return tl::make_unexpected(sut.error());
@@ -93,6 +120,9 @@ Outcome<int> wait_for_answer(const Context& context, Link& link, const Request& 
 Outcome<int> control(const Context& context) {
     const auto request = request_of(context);
     if (!request) return tl::make_unexpected(request.error());
+    const auto sure = confirmed(context);
+    if (!sure) return tl::make_unexpected(sure.error());
+    if (!*sure) return tl::make_unexpected(Failure{k_refused, "nothing was done"});
     auto link =
         Link::open(context.connection, {{request->answers, 1, false}, {request->alive, 1, true}},
                    context.signals);

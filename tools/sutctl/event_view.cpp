@@ -22,17 +22,24 @@ std::string EventView::line(const Screen& screen) const {
         out += "  " + screen.paint(error.empty() ? Tone::good : Tone::bad, printable(result));
     if (!error.empty()) out += ": " + printable(error);
     if (times > 1) out += " (" + std::to_string(times) + " times)";
+    for (std::string_view rest = output; !rest.empty();) {
+        const auto end = std::min(rest.find('\n'), rest.size());
+        out += "\n    " + printable(rest.substr(0, end));
+        rest.remove_prefix(std::min(end + 1, rest.size()));
+    }
     return out;
 }
 
 std::string EventView::json() const {
-    return dump_json({{"at", at},
+    ordered_json out{{"at", at},
                       {"sut", or_null(sut)},
                       {"action", action},
                       {"reason", reason},
                       {"result", result},
                       {"error", or_null(error)},
-                      {"times", times}});
+                      {"times", times}};
+    if (!output.empty()) out["output"] = output;
+    return dump_json(out);
 }
 
 std::vector<EventView> past_events(const std::string& sut, std::string_view report) {
@@ -66,6 +73,7 @@ EventView parse_event(std::string_view payload) {
     event.reason = text_at(object, {"reason"});
     event.result = text_at(object, {"result"});
     event.error = text_at(object, {"error"});
+    event.output = text_at(object, {"output"});
     return event;
 }
 

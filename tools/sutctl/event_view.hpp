@@ -13,6 +13,7 @@ namespace sutfleet::ctl {
 struct EventView {
     std::string at, sut, action, reason, result, error;
     unsigned times = 1;
+    std::string output;  ///< lines of the engine's, while it makes an image
 
     [[nodiscard]] std::string line(const Screen& screen) const;
     [[nodiscard]] std::string json() const;

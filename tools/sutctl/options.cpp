@@ -79,7 +79,9 @@ void add_acting(CLI::App& app, Raw& raw) {
     auto* cancel = add(app, "cancel", "Cancel the running job, or one by its id");
     add_sut(cancel, raw);
     cancel->add_option("id", raw.options.job, "Id of the job");
-    add_sut(add(app, "restart", "Restart a SUT's agent; a job that runs is lost"), raw);
+    auto* restart = add(app, "restart", "Restart a SUT's agent once its running job has ended");
+    restart->add_flag("--now", raw.options.now, "At once: a job that runs is lost, a changed conf is acted on");
+    add_sut(restart, raw);
     add_sut(add(app, "drain", "Let a SUT take no more jobs"), raw);
     add_sut(add(app, "resume", "Let a SUT take jobs again"), raw);
     auto* prune = add(app, "prune", "Remove the job folders of a SUT that its conf's limits let go");
@@ -88,7 +90,11 @@ void add_acting(CLI::App& app, Raw& raw) {
     auto* reinit = add(app, "reinit", "Do the init steps of a SUT again, or one of them");
     add_sut(reinit, raw);
     reinit->add_option("step", raw.options.step, "Name of the step (default: all)");
-    add_sut(add(app, "reset", "Release a SUT from quarantine and backoff"), raw);
+    auto* reset = add(app, "reset", "Release a SUT from quarantine and backoff");
+    reset->add_flag("--purge", raw.options.purge, "Remove its container and its volumes, with all jobs and logs");
+    reset->add_flag("--now", raw.options.now, "With --purge: also while a job runs, which is lost");
+    reset->add_flag("--yes", raw.options.yes, "With --purge: do not ask");
+    add_sut(reset, raw);
     add(app, "plan", "Show what the supervisor would do next");
     add(app, "apply", "Release what the supervisor holds back");
 }
@@ -124,6 +130,8 @@ Parsed finish(const CLI::App& app, Raw raw) {
         if (timeout->count() == 0) return wrong("--timeout: expected more than 0");
         options.timeout = *timeout;
     }
+    if (options.command == "reset" && !options.purge && (options.now || options.yes))
+        return wrong("reset: --now and --yes go with --purge: a release waits for nothing");
     if (!options.queue.empty() && !options.sut.empty())  // there is no SUT: the command begins with that word
         options.words.insert(options.words.begin(), std::exchange(options.sut, {}));
     if (options.command == "submit" && options.queue.empty() && options.sut.empty())

@@ -21,6 +21,9 @@ struct Options {
     bool watch = false;   ///< ps
     bool wait = false;    ///< submit
     bool dry_run = false;  ///< prune, add
+    bool now = false;      ///< restart, reset: do not wait for the running job
+    bool purge = false;    ///< reset
+    bool yes = false;      ///< reset --purge: do not ask
     std::optional<std::size_t> tail;
     std::optional<std::chrono::milliseconds> timeout;  ///< submit: of the job
     std::string sut;

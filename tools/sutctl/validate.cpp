@@ -3,7 +3,7 @@
 #include <filesystem>
 
 #include "commands.hpp"
-#include "conf_check.hpp"
+#include "context_check.hpp"
 #include "json_text.hpp"
 #include "sys/file.hpp"
 
@@ -45,10 +45,11 @@ std::vector<CheckedFile> check_all(const std::vector<std::string>& paths) {
     for (const auto& path : paths) {
         std::error_code error;
         if (!fs::is_directory(path, error)) {
-            out.push_back(check_conf(path));
+            out.push_back(path.ends_with(".yaml") ? check_context(path) : check_conf(path));
             continue;
         }
         for (auto& each : check_folder(path)) out.push_back(std::move(each));
+        for (auto& each : check_contexts(context_folder(path))) out.push_back(std::move(each));
     }
     return out;
 }
