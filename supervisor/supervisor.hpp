@@ -16,6 +16,7 @@
 #include "docker/docker_engine.hpp"
 #include "executor.hpp"
 #include "fleet.hpp"
+#include "journal_reader.hpp"
 #include "lookout.hpp"
 #include "metrics.hpp"
 #include "metrics_server.hpp"
@@ -81,6 +82,10 @@ class Supervisor {
     void settle(const Outcome& outcome, SteadyTime now);
     void remember_delivered(const SutName& sut, const std::string& hash);
 
+    // supervisor_gone.cpp
+    [[nodiscard]] bool is_gone(const SutName& sut) const;
+    void settle_gone(SteadyTime now);
+
     // bus.cpp
     void hear(SteadyTime now);
     void hear(const mqtt::Message& message, SteadyTime now);
@@ -140,6 +145,8 @@ class Supervisor {
     std::set<SutName> unregistered_;  ///< the broker's files could not be written
     SteadyTime register_again_at_{};
     SteadyTime fleet_report_at_{};
+    SteadyTime look_for_gone_at_{};
+    std::map<JobId, std::optional<SteadyTime>> asked_gone_;  ///< and when again; nothing: there is no answer yet
     bool stopping_ = false;
 
     std::mutex metrics_mutex_;
@@ -148,6 +155,7 @@ class Supervisor {
     SessionEnder sessions_;
     std::unique_ptr<Executor> executor_;  ///< these last: their threads use the engine and the wake
     std::unique_ptr<Lookout> lookout_;
+    std::unique_ptr<JournalReader> journals_;
     std::unique_ptr<MetricsServer> metrics_server_;
 };
 

@@ -57,6 +57,27 @@ test('while none can take it a job waits and says for what', async () => {
   explorer.publish('pool-a/cmd/resume', ' ');
 });
 
+test('sutctl cancel --queue ends what waits, and what runs on the SUT that has it', async () => {
+  submit('to-cancel', 'sleep 600');
+  const { sut } = await until('it runs', () => record('to-cancel')?.state === 'RUNNING' && record('to-cancel'));
+  for (const one of suts) explorer.publish(`${one}/cmd/drain`, ' ');
+  for (const one of suts) await explorer.until(`${one}/submit_status`, (v) => /draining|busy/.test(v));
+  submit('never-starts', 'echo never >> /var/lib/sutfleet/ran');
+  await until('it waits', () => record('never-starts')?.state === 'QUEUED');
+  const { code, out, err } = sutctl('cancel', '--queue', 'lab', 'never-starts');
+  assert.deepEqual([code, out], [0, 'canceled never-starts\n'], err);
+  assert.equal((await ended('never-starts')).state, 'CANCELED');
+  assert.equal(sutctl('cancel', '--queue', 'lab', 'never-starts').code, 4);
+  assert.equal(sutctl('cancel', '--queue', 'lab', 'nobody-knows-it').code, 4);
+  assert.equal(sutctl('cancel', '--queue', 'lab').code, 2);
+  assert.equal(sutctl('cancel', '--queue', 'lab', 'to-cancel').out, `canceling to-cancel on ${sut}\n`);
+  assert.equal((await ended('to-cancel')).state, 'CANCELED');
+  assert.equal(explorer.json(`${sut}/job/to-cancel`).state, 'CANCELED');
+  for (const one of suts) explorer.publish(`${one}/cmd/resume`, ' ');
+  for (const one of suts) await explorer.until(`${one}/submit_status`, (v) => v.startsWith('ready'));
+  for (const one of suts) assert.ok(!docker('exec', container(one), 'cat', '/var/lib/sutfleet/ran').includes('never'));
+});
+
 test('a submit while the supervisor is away is taken when it is back; a job goes on without it', async () => {
   submit('long', 'sleep 3; exit 5');
   await until('it runs', () => record('long')?.state === 'RUNNING');

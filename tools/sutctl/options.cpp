@@ -76,8 +76,9 @@ void add_acting(CLI::App& app, Raw& raw) {
     conf->add_option("name", raw.options.sut, "Name of the SUT")->required();
     conf->add_option("values", raw.options.words, "key=value for each key of the template");
 
-    auto* cancel = add(app, "cancel", "Cancel the running job, or one by its id");
-    add_sut(cancel, raw);
+    auto* cancel = add(app, "cancel", "Cancel the running job, or one by its id; with --queue one of a queue");
+    cancel->add_option("--queue", raw.options.queue, "Name of a queue, instead of a SUT");
+    cancel->add_option("sut", raw.options.sut, "Name of the SUT, unless there is a queue");
     cancel->add_option("id", raw.options.job, "Id of the job");
     add_sut(add(app, "restart", "Restart a SUT's agent; a job that runs is lost"), raw);
     add_sut(add(app, "drain", "Let a SUT take no more jobs"), raw);
@@ -124,6 +125,11 @@ Parsed finish(const CLI::App& app, Raw raw) {
         if (timeout->count() == 0) return wrong("--timeout: expected more than 0");
         options.timeout = *timeout;
     }
+    const bool cancels = options.command == "cancel";
+    if (cancels && !options.queue.empty() && (options.sut.empty() || !options.job.empty()))
+        return wrong("cancel: expected --queue NAME and the id of a job");
+    if (cancels && options.queue.empty() && options.sut.empty()) return wrong("cancel: expected the name of a SUT, or --queue NAME");
+    if (cancels && !options.queue.empty()) options.job = std::exchange(options.sut, {});
     if (!options.queue.empty() && !options.sut.empty())  // there is no SUT: the command begins with that word
         options.words.insert(options.words.begin(), std::exchange(options.sut, {}));
     if (options.command == "submit" && options.queue.empty() && options.sut.empty())
