@@ -24,7 +24,7 @@ Result<std::string> hand_over(JobBook& book, std::string_view verb, const std::s
     const auto id = JobId::parse(object.at("id").get<std::string>());
     if (!id) return fail(id.error());
     const auto number = integer_of<unsigned>(object.at("number"));
-    const auto said = verb == "grant"      ? book.grant(*id, number)
+    const auto said = verb == "grant"      ? book.grant(*id, number, object.value("cancel", false), now)
                       : verb == "withdraw" ? book.withdraw(*id, number)
                                            : book.offer(object.at("queue").get<std::string>(), number,
                                                           object.at("job").get<std::string>(), may_start, now);

@@ -27,6 +27,11 @@ std::uint64_t number_of(const std::string& digest) { return std::strtoull(digest
 
 bool by_sequence(const JobRecord& a, const JobRecord& b) { return a.sequence < b.sequence; }
 
+/// Not what was offered here again since.
+bool covers(const Withdrawal& one, const JobRecord& record) {
+    return one.id == record.id && (!record.handover || record.handover->number <= one.number);
+}
+
 /// The order in which jobs start.
 bool sooner(const JobRecord& a, const JobRecord& b) {
     return a.priority != b.priority ? a.priority > b.priority : a.sequence < b.sequence;
@@ -50,8 +55,10 @@ Result<void> JobBook::load(WallTime now) {
     journal_ = *std::move(journal);
     std::ranges::sort(done_, [](const auto& a, const auto& b) { return by_sequence(b, a); });
     sys::crash_point("book: read");
-    lose_running(now);
+    const auto withdrawn = read_withdrawals(folder_.substr(0, folder_.rfind('/')));
+    lose_running(withdrawn, now);
     sys::crash_point("book: what ran is lost");
+    for (const auto& one : withdrawn) heed(one, now);
     compact(now);
     return {};
 }
@@ -101,14 +108,15 @@ void JobBook::remember(const JobRecord& record) {
 }
 
 /// What ran when the agent's earlier life ended.
-void JobBook::lose_running(WallTime now) {
+void JobBook::lose_running(const std::vector<Withdrawal>& withdrawn, WallTime now) {
     std::vector<JobRecord> running;
     for (const auto& [id, record] : live_)
         if (record.state == JobState::running) running.push_back(record);
     for (auto& record : running) {
         const auto request = read_request(record.id);
         const FinishJob lost{JobState::lost, "the agent ended while the job ran", {}};
-        if (request && tries_again(request->retries, lost, record.attempt)) {
+        const bool is_withdrawn = std::ranges::any_of(withdrawn, [&](const auto& one) { return covers(one, record); });
+        if (!is_withdrawn && request && tries_again(request->retries, lost, record.attempt)) {
             queue_again(record, request->retries, lost, now);
         } else {
             record.state = lost.state;
@@ -118,6 +126,28 @@ void JobBook::lose_running(WallTime now) {
         record.cleanup_due = true;
         if (const auto written = write(record); !written) sys::log(sys::Level::error, written.error().message);
     }
+}
+
+/// What has not started is not this SUT's any more, what waits for another attempt has been told to be lost.
+void JobBook::heed(const Withdrawal& withdrawal, WallTime now) {
+    auto record = look_up(withdrawal.id);
+    if (record && !terminal(record->state) && covers(withdrawal, *record)) {
+        if (record->attempt == 1) {
+            auto& handover = record->handover ? *record->handover : record->handover.emplace();
+            handover.number = withdrawal.number;
+            handover.granted = false;
+            record->state = JobState::rejected;
+            record->reason = "withdrawn while this SUT was gone";
+        } else {
+            record->state = JobState::lost;
+            record->reason = "told to be lost while this SUT was gone";
+        }
+        record->finished = format_rfc3339(now);
+        if (const auto written = write(*std::move(record)); !written) return sys::log(sys::Level::error, written.error().message);
+    }
+    sys::crash_point("withdrawal: journalled");
+    ::unlink(withdrawal.path.c_str());
+    sys::crash_point("withdrawal: removed");
 }
 
 /// Leaves the newest entry of each id that is still remembered, and the requests of those that wait.
@@ -460,7 +490,7 @@ Result<JobBook::HandoverAnswer> JobBook::journal_offer(JobRecord record, const J
     return HandoverAnswer{Word::offered, {}, *std::move(written)};
 }
 
-Result<JobBook::HandoverAnswer> JobBook::grant(const JobId& id, unsigned number) {
+Result<JobBook::HandoverAnswer> JobBook::grant(const JobId& id, unsigned number, bool cancel, WallTime now) {
     using Word = HandoverAnswer::Word;
     const std::scoped_lock lock(mutex_);
     auto record = look_up(id);
@@ -469,6 +499,11 @@ Result<JobBook::HandoverAnswer> JobBook::grant(const JobId& id, unsigned number)
     if (record->handover->number != number || terminal(record->state))
         return HandoverAnswer{Word::refused, "offered last with the number " + std::to_string(record->handover->number) + ", " + std::string(to_string(record->state)), record};
     record->handover->granted = true;
+    if (cancel) {
+        record->state = JobState::canceled;
+        record->reason = "canceled before it started";
+        record->finished = format_rfc3339(now);
+    }
     const auto written = promise(*record);
     if (!written) return fail(written.error());
     return HandoverAnswer{Word::granted, {}, *written};

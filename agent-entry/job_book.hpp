@@ -19,6 +19,7 @@
 #include "job_record.hpp"
 #include "policy/submit_policy.hpp"
 #include "repeats.hpp"
+#include "withdrawals.hpp"
 
 namespace sutfleet::agent {
 
@@ -69,7 +70,8 @@ class JobBook {
     };
     /// @param may_start whether a job that is granted now would start at once; one that is here already is known all the same
     Result<HandoverAnswer> offer(const std::string& queue, unsigned number, const std::string& payload, bool may_start, WallTime now);
-    Result<HandoverAnswer> grant(const JobId& id, unsigned number);
+    /// @param cancel it has been canceled meanwhile: what has not started ends
+    Result<HandoverAnswer> grant(const JobId& id, unsigned number, bool cancel, WallTime now);
     /// No grant of this number or a lower one counts any more.
     Result<HandoverAnswer> withdraw(const JobId& id, unsigned number);
 
@@ -123,7 +125,8 @@ class JobBook {
     Result<void> load(WallTime now);
     void replay(std::uint64_t offset, const JournalEntry& entry);
     void note_for_repeats(const JobRecord& record, bool accepted);
-    void lose_running(WallTime now);
+    void lose_running(const std::vector<Withdrawal>& withdrawn, WallTime now);
+    void heed(const Withdrawal& withdrawal, WallTime now);
     void compact(WallTime now);
     Result<JobRecord> write(JobRecord record);
     Result<JobRecord> promise(JobRecord record, const std::string& payload = {});

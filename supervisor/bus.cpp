@@ -220,8 +220,9 @@ Result<std::string> Supervisor::obey(std::string_view verb, const std::string& a
         fleet_.release_removals();
         return "held removals are released";
     }
+    if (verb == "cancel") return pools_->cancel(argument, *session_, now);
     if (verb != "restart" && verb != "reset" && verb != "conf")
-        return fail(ErrorKind::invalid_input, "unknown command: expected plan, apply, clock, conf <sut>, restart <sut> or reset <sut>");
+        return fail(ErrorKind::invalid_input, "unknown command: expected plan, apply, clock, cancel <queue> <id>, conf <sut>, restart <sut> or reset <sut>");
     const auto order = parse_sut_order(verb, argument);
     if (!order) return fail(order.error());
     if (verb == "conf") return conf_text(order->sut);

@@ -152,6 +152,10 @@ class Engine {
     };
     virtual Result<void> deliver(std::string_view image, const std::map<std::string, std::string>& labels,
                                  const std::vector<Delivery>& deliveries) = 0;
+    /// Gives `sink` a file of a volume, piece by piece, until it returns false, through a helper container as `deliver` does.
+    /// @return not_found when there is no such file; the volume must be there: an engine makes one that is not
+    virtual Result<void> read_volume_file(std::string_view image, const std::map<std::string, std::string>& labels, const std::string& volume,
+                                          std::string_view path, const std::function<bool(std::string_view)>& sink) = 0;
     /// A program that runs once, as root without a network, in a container that is removed before `run` returns.
     struct Errand {
         std::string image;

@@ -13,7 +13,7 @@ class Text {
         name_ = "sutfleet_" + std::string(name);
         out_ += "# HELP " + name_ + " " + std::string(help) + "\n# TYPE " + name_ + " " + std::string(type) + "\n";
     }
-    /// Label values are our own words and SUTs' names: nothing in them needs an escape.
+    /// Label values are our own words and names of SUTs and queues: nothing in them needs an escape.
     void value(std::size_t number, std::string_view label = {}, std::string_view is = {}) { line("", label, is, std::to_string(number)); }
     void seconds(std::string_view suffix, double number) {
         std::array<char, 32> text{};
@@ -69,6 +69,17 @@ std::string to_prometheus(const Metrics& metrics) {
     text.value(fleet.jobs_queued, "state", "queued");
     text.head("queue_length", "gauge", "Jobs that wait, by SUT.");
     for (const auto& [sut, length] : metrics.queues) text.value(length, "sut", sut);
+    text.head("pool_jobs", "gauge", "Jobs of queues that several SUTs may serve, by state; granted ones are a SUT's own by now.");
+    std::size_t waiting = 0, granted = 0;
+    for (const auto& [queue, count] : metrics.pools.queues) waiting += count.waiting, granted += count.granted;
+    text.value(waiting, "state", "waiting");
+    text.value(granted, "state", "granted");
+    text.head("pool_queue_length", "gauge", "Jobs that wait, by queue.");
+    for (const auto& [queue, count] : metrics.pools.queues) text.value(count.waiting, "queue", queue);
+    text.head("pool_oldest_wait_seconds", "gauge", "How long the oldest of them has waited.");
+    for (const auto& [queue, count] : metrics.pools.queues) text.value(static_cast<std::size_t>(count.oldest_wait.count()), "queue", queue);
+    text.head("pool_jobs_ended_total", "counter", "Jobs of queues that ended, by how.");
+    for (const auto& [result, count] : metrics.pools.ended) text.value(count, "state", result);
     text.one("broker_connected", "gauge", "Whether the supervisor is connected to the broker.", metrics.broker ? 1 : 0);
     text.one("broker_connects_total", "counter", "Connections made to the broker.", metrics.broker_connects);
     text.one("engine_up", "gauge", "Whether the engine answered the last look at the fleet.", metrics.engine ? 1 : 0);

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "fleet.hpp"
+#include "pool/pool_book.hpp"
 
 namespace sutfleet {
 
@@ -21,6 +22,7 @@ struct Metrics {
     std::uint64_t passes = 0;
     double pass_seconds = 0;
     std::map<std::string, std::size_t> queues;  ///< jobs that wait, by SUT
+    PoolBook::Counts pools;
     bool broker = false, engine = false;
     std::uint64_t broker_connects = 0;
 };

@@ -17,6 +17,8 @@ tl::expected<Settings, int> read_settings(int argc, char** argv) {
     };
     option("--stack", out.stack, "SUTFLEET_STACK", "name of the stack, label of all that is touched");
     option("--docker-host", out.docker_host, "DOCKER_HOST", "the engine: unix:///path or tcp://host:port");
+    option("--docker-tls-verify", out.docker_tls_verify, "DOCKER_TLS_VERIFY", "1: TLS to an engine on tcp://, both sides with certificates");
+    option("--docker-cert-path", out.docker_cert_path, "DOCKER_CERT_PATH", "folder with ca.pem, cert.pem and key.pem (default: $HOME/.docker)");
     option("--broker", out.broker, "SUTFLEET_BROKER", "the broker, mqtt://host:port");
     option("--agent-broker", out.agent_broker, "SUTFLEET_AGENT_BROKER", "the broker as agents reach it (default: as --broker)");
     option("--user", out.user, "SUTFLEET_USER", "broker user");

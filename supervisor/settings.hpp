@@ -9,7 +9,7 @@ namespace sutfleet {
 
 struct Settings {
     std::string stack = "sutfleet";
-    std::string docker_host;
+    std::string docker_host, docker_tls_verify, docker_cert_path;  ///< as the docker CLI has them
     std::string broker;         ///< URL for the supervisor itself
     std::string agent_broker;   ///< URL as the agents reach it
     std::string user = "supervisor";

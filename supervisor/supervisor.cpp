@@ -19,6 +19,8 @@ using sys::Level;
 
 std::string now_text() { return format_rfc3339(sys::wall_now()); }
 
+docker::EngineAddress engine_address(const Settings& settings) { return {settings.docker_host, settings.docker_tls_verify, settings.docker_cert_path}; }
+
 void keep_sooner(std::optional<SteadyTime>& into, std::optional<SteadyTime> other) {
     if (other) into = into ? std::min(*into, *other) : *other;
 }
@@ -32,13 +34,13 @@ Result<std::unique_ptr<Supervisor>> Supervisor::open(const Settings& settings) {
     if (auto made = sys::make_folders(settings.state_dir, 0700); !made) return fail(made.error());
     auto lock = sys::LockFile::take(settings.state_dir + "/lock", "the supervisor in container " + host_name());
     if (!lock) return fail(lock.error());
-    auto engine = docker::open_docker(settings.docker_host);
+    auto engine = docker::open_docker(engine_address(settings));
     if (!engine) return fail(engine.error());
     auto wake = sys::Wake::open();
     if (!wake) return fail(wake.error());
     std::unique_ptr<Supervisor> supervisor(
         new Supervisor(settings, *std::move(wake), *std::move(signals), *std::move(lock), *std::move(engine)));
-    auto events = docker::watch_docker_events(settings.docker_host, settings.stack, [raw = supervisor.get()](const EngineChange& change) {
+    auto events = docker::watch_docker_events(engine_address(settings), settings.stack, [raw = supervisor.get()](const EngineChange& change) {
         {
             const std::scoped_lock guard(raw->changes_mutex_);
             raw->changes_.insert_or_assign(change.sut, change.id);
@@ -56,7 +58,9 @@ Result<std::unique_ptr<Supervisor>> Supervisor::open(const Settings& settings) {
 void Supervisor::serve_metrics() {
     if (settings_.metrics == "off") return;
     auto server = MetricsServer::open(settings_.metrics, [this] {
+        auto pools = pools_->book().counts(sys::wall_now());
         const std::scoped_lock lock(metrics_mutex_);
+        metrics_.pools = std::move(pools);
         return to_prometheus(metrics_);
     });
     if (server)
@@ -91,7 +95,8 @@ Supervisor::Supervisor(const Settings& settings, sys::Wake wake, sys::Signals si
       sessions_(wake_),
       executor_(std::make_unique<Executor>(settings_, *engine_, wake_)),
       lookout_(std::make_unique<Lookout>(settings_, *engine_, wake_)),
-      supply_(std::make_unique<ImageSupply>(settings_.context_dir, *engine_, wake_)) {}
+      supply_(std::make_unique<ImageSupply>(settings_.context_dir, *engine_, wake_)),
+      journals_(std::make_unique<JournalReader>(settings_, *engine_, wake_)) {}
 
 Result<void> Supervisor::connect() {
     mqtt::SessionOptions options;
@@ -131,6 +136,7 @@ int Supervisor::run() {
         keep_sooner(until, again);
         if (!look_runs_) keep_sooner(until, next_look_);
         if (!looks_again_.empty()) keep_sooner(until, looks_again_.begin()->first);
+        settle_gone(now);
         pools_->tick(*session_, board_, now);
         keep_sooner(until, pools_->due());
         board_.flush(*session_, now);
@@ -326,7 +332,7 @@ std::optional<ImageWait> missing_image(Engine& engine, const ContextFolder& cont
 }  // namespace
 
 Result<std::string> Supervisor::plan(const Settings& settings) {
-    auto engine = docker::open_docker(settings.docker_host);
+    auto engine = docker::open_docker(engine_address(settings));
     if (!engine) return fail(engine.error());
     auto found = (*engine)->agents(settings.stack);
     if (!found) return fail(found.error());

@@ -19,6 +19,7 @@
 #include "images/context_folder.hpp"
 #include "images/image_book.hpp"
 #include "images/image_supply.hpp"
+#include "journal_reader.hpp"
 #include "lookout.hpp"
 #include "metrics.hpp"
 #include "metrics_server.hpp"
@@ -92,6 +93,9 @@ class Supervisor {
     void spread(const std::string& context);
     void await_image(const SutName& sut);
     void reconsider_image(const SutName& sut);
+    // supervisor_gone.cpp
+    [[nodiscard]] bool is_gone(const SutName& sut) const;
+    void settle_gone(SteadyTime now);
 
     // bus.cpp
     void hear(SteadyTime now);
@@ -158,6 +162,8 @@ class Supervisor {
     std::set<SutName> unregistered_;  ///< the broker's files could not be written
     SteadyTime register_again_at_{};
     SteadyTime fleet_report_at_{};
+    SteadyTime look_for_gone_at_{};
+    std::map<JobId, std::optional<SteadyTime>> asked_gone_;  ///< and when again; nothing: there is no answer yet
     bool stopping_ = false;
 
     std::mutex metrics_mutex_;
@@ -167,6 +173,7 @@ class Supervisor {
     std::unique_ptr<Executor> executor_;  ///< these last: their threads use the engine and the wake
     std::unique_ptr<Lookout> lookout_;
     std::unique_ptr<ImageSupply> supply_;
+    std::unique_ptr<JournalReader> journals_;
     std::unique_ptr<MetricsServer> metrics_server_;
 };
 

@@ -22,6 +22,10 @@ inline constexpr std::string_view k_credential = ".credential";
 
 /// The state volume, read-write: jobs and logs. Survives the container.
 inline constexpr std::string_view k_state = "/var/lib/sutfleet";
+/// In it: the agent's journal of jobs.
+inline constexpr std::string_view k_jobs_journal = "jobs.journal";
+/// In it, put there while the SUT has no container: `withdrawn.<job id>`, with the number up to which no grant counts any more.
+inline constexpr std::string_view k_withdrawn = "withdrawn.";
 /// A small tmpfs: the heartbeat.
 inline constexpr std::string_view k_run = "/run/sutfleet";
 inline constexpr std::string_view k_heartbeat = "heartbeat";

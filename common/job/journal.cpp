@@ -23,6 +23,7 @@ constexpr std::size_t k_header_limit = 64;
 constexpr std::size_t k_digest_bytes = 16;
 constexpr std::size_t k_small_entry = 4096;
 constexpr std::size_t k_entry_limit = k_header_limit + k_record_limit + k_submit_limit + 1;
+static_assert(k_entry_limit <= k_journal_entry_limit);
 
 std::string folder_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
 

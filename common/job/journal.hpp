@@ -45,6 +45,9 @@ class JobJournal {
     std::uint64_t end_ = 0;
 };
 
+/// No entry is longer.
+inline constexpr std::size_t k_journal_entry_limit = 512 * 1024;
+
 /// The entry that begins `bytes`. @return invalid_input when it is torn or no entry at all; `size` is set to its bytes
 Result<JournalEntry> decode_journal_entry(std::string_view bytes, std::size_t& size);
 [[nodiscard]] std::string encode_journal_entry(const JournalEntry& entry);

@@ -65,6 +65,8 @@ class DockerEngine final : public Engine {
     Result<bool> has_volume(std::string_view name) override;
     Result<void> deliver(std::string_view image, const std::map<std::string, std::string>& labels,
                          const std::vector<Delivery>& deliveries) override;
+    Result<void> read_volume_file(std::string_view image, const std::map<std::string, std::string>& labels, const std::string& volume,
+                                  std::string_view path, const std::function<bool(std::string_view)>& sink) override;
     Result<void> run(const Errand& errand, std::chrono::milliseconds limit) override;
     Result<void> load_image(const ByteSource& archive, const ImageTransfer& transfer) override;
     Result<void> build_image(const ImageRecipe& recipe, const ByteSource& folder, const ImageTransfer& transfer) override;
@@ -90,6 +92,9 @@ Result<ApiVersion> DockerEngine::api() {
     }
     const auto answer = http_.send({"GET", "/version", {}, {}, 10s});
     if (!answer) return fail(answer.error());
+    // As Go's server says it.
+    if (answer->status == 400 && answer->body.find("HTTP request to an HTTPS server") != std::string::npos)
+        return fail(ErrorKind::transient, "the engine speaks TLS: expected DOCKER_TLS_VERIFY=1, and its certificates in DOCKER_CERT_PATH");
     const auto server = decode_version(answer->body);
     if (!server) return fail(server.error());
     const auto chosen = std::min(k_newest_api, server->newest);
@@ -265,6 +270,20 @@ Result<void> DockerEngine::deliver(std::string_view image, const std::map<std::s
     return removed;
 }
 
+Result<void> DockerEngine::read_volume_file(std::string_view image, const std::map<std::string, std::string>& labels, const std::string& volume,
+                                            std::string_view path, const std::function<bool(std::string_view)>& sink) {
+    const auto made = call({"POST", "/containers/create", encode_helper(image, labels, {volume}), "application/json", 60s});
+    if (!made) return fail(made.error());
+    const auto id = text_member(*made, "Id");
+    TarFile file(sink);
+    const auto got = call({"GET", "/containers/" + id + "/archive?path=" + escaped(helper_mount(0) + "/" + std::string(path)), {}, {}, 300s,
+                           [&](std::string_view bytes) { return file.take(bytes); }});
+    auto removed = remove(id);
+    if (!got) return fail(got.error());
+    if (auto whole = file.finish(); !whole) return whole;
+    return removed;
+}
+
 Result<void> DockerEngine::run_to_end(const std::string& id, std::chrono::milliseconds limit) {
     if (auto started = start(id); !started) return started;
     const auto answer = call({"POST", "/containers/" + id + "/wait", {}, "application/json", limit});
@@ -367,15 +386,15 @@ class DockerEvents final : public EngineEvents {
 
 }  // namespace
 
-Result<std::unique_ptr<Engine>> open_docker(const std::string& docker_host) {
-    auto http = HttpClient::open(docker_host);
+Result<std::unique_ptr<Engine>> open_docker(const EngineAddress& address) {
+    auto http = HttpClient::open(address);
     if (!http) return fail(http.error());
     return std::make_unique<DockerEngine>(*std::move(http));
 }
 
-Result<std::unique_ptr<EngineEvents>> watch_docker_events(const std::string& docker_host, std::string stack,
+Result<std::unique_ptr<EngineEvents>> watch_docker_events(const EngineAddress& address, std::string stack,
                                                           std::function<void(const EngineChange&)> changed) {
-    auto http = HttpClient::open(docker_host);
+    auto http = HttpClient::open(address);
     if (!http) return fail(http.error());
     return std::make_unique<DockerEvents>(*std::move(http), std::move(stack), std::move(changed));
 }

@@ -3,9 +3,12 @@
 #include <curl/curl.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <optional>
+
+#include "calls.hpp"
 
 namespace sutfleet::docker {
 namespace {
@@ -17,10 +20,23 @@ struct Cleanup {
 using Handle = std::unique_ptr<CURL, Cleanup>;
 using Headers = std::unique_ptr<curl_slist, Cleanup>;
 
+struct Collection {
+    CURL* curl;
+    const std::function<bool(std::string_view)>& sink;
+    std::string& body;
+    bool sink_ended = false;
+};
+
 std::size_t collect(char* bytes, std::size_t size, std::size_t count, void* into) noexcept try {
-    auto& body = *static_cast<std::string*>(into);
-    if (body.size() + size * count > k_answer_limit) return 0;  // ends the transfer
-    body.append(bytes, size * count);
+    auto& to = *static_cast<Collection*>(into);
+    long status = 0;
+    curl_easy_getinfo(to.curl, CURLINFO_RESPONSE_CODE, &status);
+    if (to.sink && status < 400) {
+        to.sink_ended = !to.sink({bytes, size * count});
+        return to.sink_ended ? 0 : size * count;
+    }
+    if (to.body.size() + size * count > k_answer_limit) return 0;  // ends the transfer
+    to.body.append(bytes, size * count);
     return size * count;
 } catch (...) {
     return 0;
@@ -80,8 +96,58 @@ int progress(void* from, curl_off_t, curl_off_t, curl_off_t, curl_off_t) noexcep
     return 1;
 }
 
-Error explain(CURL* curl, CURLcode code, const char* detail, const std::string& where) {
-    std::string text = detail[0] != '\0' ? detail : curl_easy_strerror(code);
+/// As the docker CLI completes it.
+std::string with_port(std::string place, bool tls) {
+    const auto after_v6 = place.rfind(']');
+    const auto colon = place.find(':', after_v6 == std::string::npos ? 0 : after_v6);
+    return colon == std::string::npos ? std::move(place) + (tls ? ":2376" : ":2375") : std::move(place);
+}
+
+Result<void> check_call(std::string_view method, const std::string& path) {
+    if (is_listed(method, path)) return {};
+    return fail(ErrorKind::permanent, std::string(method) + " " + path.substr(0, path.find('?')) + " is not on the list of calls in docker/calls.hpp");
+}
+
+std::string home_folder() {
+    const char* home = std::getenv("HOME");
+    return home == nullptr ? std::string() : std::string(home);
+}
+
+}  // namespace
+
+Result<HttpClient> HttpClient::open(const EngineAddress& address) {
+    static const CURLcode started = curl_global_init(CURL_GLOBAL_DEFAULT);
+    if (started != CURLE_OK) return fail(ErrorKind::permanent, "libcurl cannot start");
+    constexpr std::string_view k_unix = "unix://", k_tcp = "tcp://";
+    HttpClient client;
+    if (address.host.starts_with(k_unix)) {
+        client.socket_ = address.host.substr(k_unix.size());
+        client.base_ = "http://engine";
+        return client;
+    }
+    if (!address.host.starts_with(k_tcp))
+        return fail(ErrorKind::invalid_input, "DOCKER_HOST is '" + address.host + "': expected unix:///path or tcp://host:port");
+    const bool tls = !address.tls_verify.empty();
+    if (!tls && !address.cert_path.empty())
+        return fail(ErrorKind::invalid_input, "DOCKER_CERT_PATH is '" + address.cert_path +
+                                                  "' and DOCKER_TLS_VERIFY is not set: expected DOCKER_TLS_VERIFY=1; no engine is used by TLS unverified");
+    if (tls) client.tls_ = Tls(address.cert_path.empty() ? home_folder() + "/.docker" : address.cert_path);
+    client.base_ = (tls ? "https://" : "http://") + with_port(address.host.substr(k_tcp.size()), tls);
+    return client;
+}
+
+void HttpClient::prepare(void* curl, const std::string& url, char* detail) const {
+    curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
+    if (!socket_.empty()) curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket_.c_str());
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, 5'000L);
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail);
+    tls_.apply(curl);
+}
+
+Error HttpClient::explain(void* curl, int code, const char* detail) const {
+    std::string text = detail[0] != '\0' ? detail : curl_easy_strerror(static_cast<CURLcode>(code));
     if (code == CURLE_COULDNT_CONNECT) {
         long error = 0;
         curl_easy_getinfo(curl, CURLINFO_OS_ERRNO, &error);
@@ -89,29 +155,13 @@ Error explain(CURL* curl, CURLcode code, const char* detail, const std::string& 
         text += error == EACCES ? ": no rights on it; run as root or in the group of the socket"
                                 : ": is the container engine running?";
     }
-    return {ErrorKind::transient, "engine at " + where + ": " + text};
-}
-
-}  // namespace
-
-Result<HttpClient> HttpClient::open(const std::string& docker_host) {
-    static const CURLcode started = curl_global_init(CURL_GLOBAL_DEFAULT);
-    if (started != CURLE_OK) return fail(ErrorKind::permanent, "libcurl cannot start");
-    constexpr std::string_view k_unix = "unix://", k_tcp = "tcp://";
-    HttpClient client;
-    if (docker_host.starts_with(k_unix)) {
-        client.socket_ = docker_host.substr(k_unix.size());
-        client.base_ = "http://engine";
-        return client;
-    }
-    if (docker_host.starts_with(k_tcp)) {
-        client.base_ = "http://" + docker_host.substr(k_tcp.size());
-        return client;
-    }
-    return fail(ErrorKind::invalid_input, "DOCKER_HOST is '" + docker_host + "': expected unix:///path or tcp://host:port");
+    if (auto meaning = tls_.explain(code, text); !meaning.empty()) text = std::move(meaning);
+    return {ErrorKind::transient, "engine at " + (socket_.empty() ? base_ : socket_) + ": " + text};
 }
 
 Result<HttpAnswer> HttpClient::send(const Request& request) const {
+    if (auto may = check_call(request.method, request.path); !may) return fail(may.error());
+    if (auto readable = tls_.check(); !readable) return fail(readable.error().with("engine at " + base_));
     const Handle handle(curl_easy_init());
     if (!handle) return fail(ErrorKind::transient, "out of memory");
     CURL* curl = handle.get();
@@ -120,8 +170,7 @@ Result<HttpAnswer> HttpClient::send(const Request& request) const {
     const std::string url = base_ + request.path;
     const Headers headers(curl_slist_append(
         curl_slist_append(nullptr, ("Content-Type: " + request.content_type).c_str()), "Expect:"));
-    curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
-    if (!socket_.empty()) curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket_.c_str());
+    prepare(curl, url, detail);
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request.method.c_str());
     if (request.method != "GET") {
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request.body.data());
@@ -129,34 +178,28 @@ Result<HttpAnswer> HttpClient::send(const Request& request) const {
     }
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.get());
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(request.limit.count()));
-    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, 5'000L);
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
-    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, collect);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &answer.body);
+    Collection collection{curl, request.sink, answer.body};
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &collection);
     const auto code = curl_easy_perform(curl);
-    if (code == CURLE_WRITE_ERROR) return fail(ErrorKind::permanent, "the engine's answer is too large");
-    if (code != CURLE_OK) return fail(explain(curl, code, detail, socket_.empty() ? base_ : socket_));
+    if (code == CURLE_WRITE_ERROR && !collection.sink_ended) return fail(ErrorKind::permanent, "the engine's answer is too large");
+    if (code != CURLE_OK && !collection.sink_ended) return fail(explain(curl, code, detail));
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &answer.status);
     return answer;
 }
 
 Result<void> HttpClient::stream(const std::string& path, const std::function<bool(std::string_view)>& sink,
                                 const std::function<bool()>& go_on, const std::function<void()>& begun) const {
+    if (auto may = check_call("GET", path); !may) return may;
+    if (auto readable = tls_.check(); !readable) return fail(readable.error().with("engine at " + base_));
     const Handle handle(curl_easy_init());
     if (!handle) return fail(ErrorKind::transient, "out of memory");
     CURL* curl = handle.get();
     Stream stream{sink, go_on, begun};
     char detail[CURL_ERROR_SIZE] = "";
     const std::string url = base_ + path;
-    curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
-    if (!socket_.empty()) curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket_.c_str());
-    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, 5'000L);
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
+    prepare(curl, url, detail);
     curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L);
-    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, pass_on);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, &stream);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, hear_header);
@@ -166,7 +209,7 @@ Result<void> HttpClient::stream(const std::string& path, const std::function<boo
     curl_easy_setopt(curl, CURLOPT_XFERINFODATA, &stream);
     const auto code = curl_easy_perform(curl);
     if (code == CURLE_OK || code == CURLE_WRITE_ERROR || code == CURLE_ABORTED_BY_CALLBACK) return {};
-    return fail(explain(curl, code, detail, socket_.empty() ? base_ : socket_));
+    return fail(explain(curl, code, detail));
 }
 
 Result<long> HttpClient::transfer(const Transfer& request) const {

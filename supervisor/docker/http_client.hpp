@@ -9,6 +9,8 @@
 
 #include "core/result.hpp"
 #include "engine.hpp"
+#include "engine_address.hpp"
+#include "tls.hpp"
 
 namespace sutfleet::docker {
 
@@ -20,7 +22,7 @@ struct HttpAnswer {
 class HttpClient {
   public:
     /// `unix:///path` or `tcp://host:port`. @return invalid_input for anything else.
-    static Result<HttpClient> open(const std::string& docker_host);
+    static Result<HttpClient> open(const EngineAddress& address);
 
     struct Request {
         std::string method = "GET";
@@ -28,6 +30,8 @@ class HttpClient {
         std::string body;
         std::string content_type = "application/json";
         std::chrono::milliseconds limit{30'000};
+        /// Takes the body of an answer below 400, piece by piece, instead of HttpAnswer; false ends it.
+        std::function<bool(std::string_view)> sink{};
     };
     /// @return transient when the engine does not answer, with what to do about it.
     Result<HttpAnswer> send(const Request& request) const;
@@ -48,8 +52,13 @@ class HttpClient {
     Result<long> transfer(const Transfer& request) const;
 
   private:
+    /// What all requests have in common. @param curl a CURL*
+    void prepare(void* curl, const std::string& url, char* detail) const;
+    [[nodiscard]] Error explain(void* curl, int code, const char* detail) const;
+
     std::string socket_;  ///< empty for TCP
     std::string base_;
+    Tls tls_;
 };
 
 inline constexpr std::size_t k_answer_limit = 64 * 1024 * 1024;

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstring>
 #include <numeric>
+#include <utility>
 
 namespace sutfleet::docker {
 namespace {
@@ -81,15 +82,49 @@ Result<std::string> write_tar(const std::vector<VolumeEntry>& entries) {
 }
 
 Result<std::string> read_tar_file(std::string_view tar) {
+    std::string content;
+    const std::function<bool(std::string_view)> sink = [&](std::string_view bytes) { return content.append(bytes), true; };
+    TarFile file(sink);
+    file.take(tar);
+    if (const auto whole = file.finish(); !whole) return fail(whole.error());
+    return content;
+}
+
+bool TarFile::take(std::string_view bytes) {
+    while (!done_ && !bytes.empty()) {
+        if (left_ == 0) {
+            const auto part = bytes.substr(0, k_block - header_.size());
+            header_ += part;
+            bytes.remove_prefix(part.size());
+            if (header_.size() == k_block && !take_header()) done_ = true;
+            continue;
+        }
+        const auto part = bytes.substr(0, left_);
+        bytes.remove_prefix(part.size());
+        left_ -= part.size();
+        if (!skips_) done_ = !sink_(part) || left_ == 0;
+    }
+    return !done_;
+}
+
+/// @return false when nothing follows that is wanted
+bool TarFile::take_header() {
     constexpr std::size_t k_size_at = 124, k_size_length = 11, k_type_at = 156;
-    if (tar.size() < k_block) return fail(ErrorKind::invalid_input, "an archive of " + std::to_string(tar.size()) + " bytes: expected a header");
-    if (const char type = tar[k_type_at]; type != '0' && type != '\0')
-        return fail(ErrorKind::not_found, "expected a file in the archive, found an entry of type '" + std::string(1, type) + "'");
-    std::size_t size = 0;
-    const auto digits = tar.substr(k_size_at, k_size_length);
-    const auto read = std::from_chars(digits.data(), digits.data() + digits.size(), size, 8);
-    if (read.ec != std::errc{} || size > tar.size() - k_block) return fail(ErrorKind::invalid_input, "the archive is cut off");
-    return std::string(tar.substr(k_block, size));
+    const auto header = std::exchange(header_, {});
+    const char type = header[k_type_at];
+    const auto read = std::from_chars(header.data() + k_size_at, header.data() + k_size_at + k_size_length, left_, 8);
+    if (read.ec != std::errc{}) left_ = 0, wrong_ = "its size is no octal number";
+    skips_ = type == 'x' || type == 'g';
+    if (skips_) left_ = (left_ + k_block - 1) / k_block * k_block;
+    begun_ = !skips_ && (type == '0' || type == '\0');
+    if (!skips_ && !begun_) wrong_ = "found an entry of type '" + std::string(1, type) + "'";
+    return wrong_.empty() && (skips_ || left_ > 0);
+}
+
+Result<void> TarFile::finish() const {
+    if (!wrong_.empty()) return fail(begun_ ? ErrorKind::invalid_input : ErrorKind::not_found, "expected a file in the archive: " + wrong_);
+    if (!begun_ || !done_) return fail(ErrorKind::invalid_input, "the archive is cut off");
+    return {};
 }
 
 }  // namespace sutfleet::docker

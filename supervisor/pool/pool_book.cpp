@@ -45,6 +45,7 @@ void PoolBook::remember(const PoolJob& job) {
     ++revision_;
     sequence_ = std::max(sequence_, job.sequence);
     auto& known = known_[job.id];
+    used_.insert(job.queue);
     known.content = job.content;
     known.sequence = job.sequence;
     if (job.state != PoolJob::State::ended) {
@@ -182,9 +183,26 @@ Result<void> PoolBook::update(const PoolJob& job) {
     const auto at = journal_->append({encode_pool_job(job), {}});
     if (!at) return fail(at.error());
     known_[job.id].record_at = *at;
+    if (job.state == PoolJob::State::ended) ++ended_counts_[job.result];
     remember(job);
     compact();
     return {};
+}
+
+PoolBook::Counts PoolBook::counts(WallTime now) const {
+    const std::scoped_lock lock(mutex_);
+    Counts out{{}, ended_counts_};
+    for (const auto& queue : used_) out.queues[queue];
+    for (const auto& [id, job] : open_) {
+        auto& queue = out.queues[job.queue];
+        if (job.state == PoolJob::State::granted) {
+            ++queue.granted;
+            continue;
+        }
+        ++queue.waiting;
+        if (const auto at = parse_rfc3339(job.submitted)) queue.oldest_wait = std::max(queue.oldest_wait, std::chrono::duration_cast<std::chrono::seconds>(now - *at));
+    }
+    return out;
 }
 
 std::uint64_t PoolBook::revision() const {

@@ -51,6 +51,16 @@ class PoolBook {
     [[nodiscard]] Result<std::string> payload(const JobId& id) const;
     /// Journals a change, durably; after a failure nothing has changed.
     Result<void> update(const PoolJob& job);
+    /// What is measured, of every queue that ever had a job. Threads: any.
+    struct Count {
+        std::size_t waiting = 0, granted = 0;
+        std::chrono::seconds oldest_wait{0};
+    };
+    struct Counts {
+        std::map<std::string, Count> queues;
+        std::map<std::string, std::uint64_t> ended;  ///< in this life, by result
+    };
+    [[nodiscard]] Counts counts(WallTime now) const;
     /// Grows with every change; never 0.
     [[nodiscard]] std::uint64_t revision() const;
 
@@ -71,7 +81,8 @@ class PoolBook {
     std::map<JobId, Known> known_;
     std::map<JobId, PoolJob> open_;
     std::deque<PoolJob> ended_;  ///< newest first
-    std::set<std::string> served_;
+    std::set<std::string> served_, used_;
+    std::map<std::string, std::uint64_t> ended_counts_;
     std::vector<Answer> answers_;
     std::uint64_t sequence_ = 0;
     std::uint64_t revision_ = 1;

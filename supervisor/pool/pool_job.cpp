@@ -22,21 +22,22 @@ PoolJob::State state_of(const std::string& text) {
 }  // namespace
 
 std::string encode_pool_job(const PoolJob& job) {
-    const ordered_json out{{"id", job.id.str()},
-                           {"queue", job.queue},
-                           {"state", k_states.at(static_cast<std::size_t>(job.state))},
-                           {"sequence", job.sequence},
-                           {"priority", job.priority},
-                           {"command", job.command},
-                           {"content", job.content},
-                           {"submitted", job.submitted},
-                           {"expires", job.expires},
-                           {"finished", job.finished},
-                           {"sut", job.sut},
-                           {"number", job.number},
-                           {"result", job.result},
-                           {"reason", job.reason},
-                           {"exit", job.exit ? ordered_json(*job.exit) : ordered_json(nullptr)}};
+    ordered_json out{{"id", job.id.str()},
+                     {"queue", job.queue},
+                     {"state", k_states.at(static_cast<std::size_t>(job.state))},
+                     {"sequence", job.sequence},
+                     {"priority", job.priority},
+                     {"command", job.command},
+                     {"content", job.content},
+                     {"submitted", job.submitted},
+                     {"expires", job.expires},
+                     {"finished", job.finished},
+                     {"sut", job.sut},
+                     {"number", job.number},
+                     {"result", job.result},
+                     {"reason", job.reason},
+                     {"exit", job.exit ? ordered_json(*job.exit) : ordered_json(nullptr)}};
+    if (job.cancel) out["cancel"] = true;
     return out.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
@@ -56,6 +57,7 @@ Result<PoolJob> decode_pool_job(std::string_view text) try {
     from.at("finished").get_to(out.finished);
     from.at("sut").get_to(out.sut);
     out.number = integer_of<unsigned>(from.at("number"));
+    out.cancel = from.value("cancel", false);
     from.at("result").get_to(out.result);
     from.at("reason").get_to(out.reason);
     if (!from.at("exit").is_null()) out.exit = integer_of<int>(from.at("exit"));

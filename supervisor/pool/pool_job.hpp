@@ -26,6 +26,7 @@ struct PoolJob {
     std::string submitted{}, expires{}, finished{};  ///< RFC 3339; empty: never, or not yet
     std::string sut{};           ///< that has it, or had it last
     unsigned number = 0;         ///< of its newest offer; no two offers of a job have the same
+    bool cancel = false;         ///< asked for after the grant: the SUT is to end it
     std::string result{};        ///< of an ended one: SUCCEEDED, FAILED, …
     std::string reason{};
     std::optional<int> exit{};

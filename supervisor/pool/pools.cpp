@@ -161,6 +161,7 @@ void Pools::hear_record(PoolJob job, const std::string& record) try {
     auto& touch = touched_[job.id];
     changed_ = std::exchange(touch.shown, state) != state || !touch.confirmed || changed_;
     touch.confirmed = true;
+    touch.trouble.clear();
     if (!is_final(state)) return;
     const auto exit = from.at("exit").is_null() ? std::nullopt : std::optional(integer_of<int>(from.at("exit")));
     end(std::move(job), state, from.at("reason").is_null() ? std::string() : from.at("reason").get<std::string>(), exit);
@@ -175,6 +176,7 @@ bool Pools::keep(const PoolJob& job) {
 }
 
 void Pools::put_back(PoolJob job, const std::string& why) {
+    if (job.cancel) return end(std::move(job), "CANCELED", "canceled before it started", {});
     job.state = State::waiting;
     job.reason = why;
     keep(job);
@@ -231,6 +233,7 @@ void Pools::send(mqtt::Session& session, const PoolJob& job, std::string_view ve
         object["queue"] = job.queue;
         object["job"] = *payload;
     }
+    if (job.cancel) object["cancel"] = true;
     mqtt::Publication publication;
     publication.topic = topics_.command(*sut, verb);
     publication.payload = dump(object);
@@ -312,8 +315,10 @@ void Pools::ask_again(mqtt::Session& session, SteadyTime now) {
             }
         } else {
             if (sut && !touch.watched) touch.watched = session.subscribe({topics_.job(*sut, job.id.str()), 1, true}).has_value();
-            const auto again = touch.confirmed ? k_ask_again : k_grant_again;
-            if (touch.sent == SteadyTime{} || (here && now - touch.sent >= again)) send(session, job, "grant", now);
+            const auto again = touch.confirmed && !job.cancel ? k_ask_again : k_grant_again;
+            if (touch.sent != SteadyTime{} && !(here && now - touch.sent >= again)) continue;
+            send(session, job, "grant", now);
+            if (sut && job.cancel) send_cancel(session, *sut, job.id);
         }
     }
 }
@@ -364,7 +369,9 @@ void Pools::show_queue(const std::string& queue, const std::vector<PoolJob>& job
         if (!granted) ++position;
         const auto found = touched_.find(job.id);
         const auto touch = found == touched_.end() ? Touch{} : found->second;
-        const auto why = !granted ? why_none(serves) : touch.confirmed ? std::string() : "waiting for " + job.sut;
+        auto wait = job.cancel ? "canceled; waiting for " + job.sut : touch.confirmed ? std::string() : "waiting for " + job.sut;
+        if (!touch.trouble.empty()) wait = "waiting for " + job.sut + ", which is gone: " + touch.trouble;
+        const auto why = granted ? wait : serves.empty() ? "no SUT serves the queue any more" : why_none(serves);
         shown[topic_of(job)] = encode_queue_job(job, granted || position > k_positions_shown ? 0 : position, granted ? touch.shown : "", why);
     }
 }

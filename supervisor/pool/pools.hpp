@@ -13,6 +13,7 @@
 #include "core/topics.hpp"
 #include "mqtt/board.hpp"
 #include "mqtt/session.hpp"
+#include "pool/last_word.hpp"
 #include "pool/pool_book.hpp"
 #include "pool/pool_plan.hpp"
 #include "settings.hpp"
@@ -34,6 +35,19 @@ class Pools {
     /// The queues that a SUT serves, and why it cannot take a job as the supervisor sees it; nothing: it is gone.
     void set_sut(const SutName& sut, std::optional<PoolSut> fresh);
 
+    /// Ends a job that waits; of one that was granted the SUT is told, and its word is what counts.
+    /// @param argument `<queue> <job id>` @return what is done, in words
+    Result<std::string> cancel(std::string_view argument, mqtt::Session& session, SteadyTime now);
+
+    struct Granted {
+        SutName sut;
+        JobId id;
+        unsigned number = 0;
+    };
+    [[nodiscard]] std::vector<Granted> granted() const;
+    /// The SUT has no conf and no container any more, and this is what its journal says; an error is no word.
+    void settle_gone(const SutName& sut, const JobId& id, unsigned number, const Result<LastWord>& word);
+
     [[nodiscard]] PoolBook& book() { return *book_; }
     void tick(mqtt::Session& session, mqtt::Board& board, SteadyTime now);
     [[nodiscard]] std::optional<SteadyTime> due() const { return due_; }
@@ -45,6 +59,7 @@ class Pools {
         bool confirmed = false;  ///< the SUT has said that it has the grant
         bool watched = false;    ///< its record, over this connection
         std::string shown{};     ///< the SUT's own state of it
+        std::string trouble{};   ///< why the journal of a SUT that is gone cannot be read
     };
     void hear_word(const SutName& sut, std::string_view verb, const std::string& payload, SteadyTime now);
     void hear_record(PoolJob job, const std::string& record);
@@ -53,6 +68,7 @@ class Pools {
     void offer(mqtt::Session& session, SteadyTime now);
     void ask_again(mqtt::Session& session, SteadyTime now);
     void send(mqtt::Session& session, const PoolJob& job, std::string_view verb, SteadyTime now);
+    void send_cancel(mqtt::Session& session, const SutName& sut, const JobId& id);
     bool keep(const PoolJob& job);
     void forbid(const SutName& sut, PoolJob job, const std::string& why, SteadyTime now);
     void put_back(PoolJob job, const std::string& why);

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs a command beside a container engine of its own, with the stack's images in it: for tests that kill the engine,
 # which must not be the machine's. The engine has its own network namespace, data, socket and pid file, and is gone
-# afterwards. usage: private_engine.sh COMMAND...
+# afterwards. With SUTFLEET_ENGINE_TLS=1 it is on port 2376 as well, by TLS. usage: private_engine.sh COMMAND...
 if [ -z "${SUTFLEET_PRIVATE_ENGINE:-}" ]; then
   SUTFLEET_PRIVATE_ENGINE=$(mktemp -d /var/lib/sutfleet-engine.XXXXXX) exec unshare --net "$0" "$@"
 fi
@@ -12,6 +12,9 @@ export SUTFLEET_SOCKET=$place/docker.sock DOCKER_HOST=unix://$place/docker.sock
 export COMPOSE_PROJECT_NAME=sutfleet-engine SUTFLEET_HOME=$place/home SUTFLEET_SUT_DIR=$place/sut
 engine_run=$place engine_log=$place/dockerd.log
 engine_args=(--host "$DOCKER_HOST" --pidfile "$place/docker.pid" --exec-root "$place/docker" --data-root "$place/data")
+certs=$place/certs/engine
+[ -z "${SUTFLEET_ENGINE_TLS:-}" ] || # all of this network namespace's interfaces: containers reach it by its bridge
+  engine_args+=(--host tcp://0.0.0.0:2376 --tlsverify --tlscacert "$certs/ca.pem" --tlscert "$certs/cert.pem" --tlskey "$certs/key.pem")
 . "$(dirname "${BASH_SOURCE[0]}")/../../tools/lib/common.sh"
 . "$root/tools/lib/engine.sh"
 
@@ -31,6 +34,7 @@ esac
 ip link set lo up
 mkdir -p "$SUTFLEET_HOME" "$SUTFLEET_SUT_DIR"
 cp "$root"/sut/*.conf "$SUTFLEET_SUT_DIR/"
+[ -z "${SUTFLEET_ENGINE_TLS:-}" ] || "$root/tests/e2e/certificates.sh" "$place/certs" 2>/dev/null
 launch_engine
 docker -H "$machine" save sutfleet/broker:"$SUTFLEET_TAG" sutfleet/agent:"$SUTFLEET_TAG" sutfleet/supervisor:"$SUTFLEET_TAG" |
   docker load -q >/dev/null

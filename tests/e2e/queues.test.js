@@ -5,7 +5,7 @@ const assert = require('node:assert');
 const fs = require('node:fs');
 const path = require('node:path');
 const { spawnSync } = require('node:child_process');
-const { sutDir, container, docker, inspect, byRole, until, Explorer } = require('./support.js');
+const { stack, sutDir, container, docker, inspect, byRole, until, Explorer } = require('./support.js');
 
 const suts = ['pool-a', 'pool-b'];
 const queue = 'fleet/queue/lab';
@@ -57,6 +57,27 @@ test('while none can take it a job waits and says for what', async () => {
   explorer.publish('pool-a/cmd/resume', ' ');
 });
 
+test('sutctl cancel --queue ends what waits, and what runs on the SUT that has it', async () => {
+  submit('to-cancel', 'sleep 600');
+  const { sut } = await until('it runs', () => record('to-cancel')?.state === 'RUNNING' && record('to-cancel'));
+  for (const one of suts) explorer.publish(`${one}/cmd/drain`, ' ');
+  for (const one of suts) await explorer.until(`${one}/submit_status`, (v) => /draining|busy/.test(v));
+  submit('never-starts', 'echo never >> /var/lib/sutfleet/ran');
+  await until('it waits', () => record('never-starts')?.state === 'QUEUED');
+  const { code, out, err } = sutctl('cancel', '--queue', 'lab', 'never-starts');
+  assert.deepEqual([code, out], [0, 'canceled never-starts\n'], err);
+  assert.equal((await ended('never-starts')).state, 'CANCELED');
+  assert.equal(sutctl('cancel', '--queue', 'lab', 'never-starts').code, 4);
+  assert.equal(sutctl('cancel', '--queue', 'lab', 'nobody-knows-it').code, 4);
+  assert.equal(sutctl('cancel', '--queue', 'lab').code, 2);
+  assert.equal(sutctl('cancel', '--queue', 'lab', 'to-cancel').out, `canceling to-cancel on ${sut}\n`);
+  assert.equal((await ended('to-cancel')).state, 'CANCELED');
+  assert.equal(explorer.json(`${sut}/job/to-cancel`).state, 'CANCELED');
+  for (const one of suts) explorer.publish(`${one}/cmd/resume`, ' ');
+  for (const one of suts) await explorer.until(`${one}/submit_status`, (v) => v.startsWith('ready'));
+  for (const one of suts) assert.ok(!docker('exec', container(one), 'cat', '/var/lib/sutfleet/ran').includes('never'));
+});
+
 test('a submit while the supervisor is away is taken when it is back; a job goes on without it', async () => {
   submit('long', 'sleep 3; exit 5');
   await until('it runs', () => record('long')?.state === 'RUNNING');
@@ -78,6 +99,37 @@ test('the death of the SUT that has a job is told; the next jobs are not held up
   const lost = await ended('cut-off');
   assert.equal(lost.state, 'LOST');
   assert.match(lost.reason, /the agent ended while the job ran/);
+});
+
+/** Takes a SUT away while no supervisor sees it: conf, container and, if asked for, its state volume. */
+function takeAway(sut, withState) {
+  docker('stop', byRole('supervisor'));
+  docker('rm', '-f', container(sut));
+  if (withState) docker('volume', 'rm', `${stack}-${sut}-state`);
+  fs.unlinkSync(path.join(sutDir, `${sut}.conf`));
+  docker('start', byRole('supervisor'));
+}
+async function bringBack(sut) {
+  fs.writeFileSync(path.join(sutDir, `${sut}.conf`), 'queues: [lab]\n');
+  await explorer.until(`${sut}/submit_status`, (v) => v.startsWith('ready'), 120);
+}
+
+test('a SUT that is taken away while a job runs: its journal in the state volume tells, and without one the truth is told', async () => {
+  for (const withState of [false, true]) {
+    const id = `gone-${withState}`;
+    submit(id, `echo ${id} >> /var/lib/sutfleet/ran; sleep 600`);
+    const { sut } = await until('it runs', () => record(id)?.state === 'RUNNING' && record(id));
+    takeAway(sut, withState);
+    const lost = await ended(id);
+    assert.deepEqual([lost.state, lost.sut], ['LOST', sut]);
+    assert.match(lost.reason, withState
+      ? new RegExp(`${sut} is gone: its state volume ${stack}-${sut}-state is gone, too, so that nobody knows whether the job ran`)
+      : new RegExp(`${sut} is gone: its container went while the job ran`));
+    await bringBack(sut);
+    const ran = suts.map((one) => docker('exec', container(one), 'sh', '-c', 'cat /var/lib/sutfleet/ran || true')).join('\n').split('\n');
+    assert.equal(ran.filter((line) => line === id).length, withState ? 0 : 1);
+    assert.doesNotMatch(docker('exec', container(sut), 'ls', '/var/lib/sutfleet'), /withdrawn/);
+  }
 });
 
 test('sutctl submit --queue waits, shows the output, and ends with the job\'s code', () => {

@@ -205,7 +205,7 @@ FakeEngine::Answer FakeEngine::answer(const Request& request) {
     if (path.starts_with("/volumes/")) {
         const auto name = path.substr(9);
         if (request.method == "DELETE") return {volumes_.erase(name) != 0 ? 204 : 404, ""};
-        return {volumes_.contains(name) ? 200 : 404, "{}"};
+        return {volumes_.contains(name) && !no_volumes_.contains(name) ? 200 : 404, "{}"};
     }
     if (path.starts_with("/exec/")) return {200, path.ends_with("/json") ? R"({"Running":false,"ExitCode":0})" : "ok: fake"};
     if (path.starts_with("/containers/")) {
@@ -253,7 +253,31 @@ FakeEngine::Answer FakeEngine::answer_container(const Request& request, const st
     if (what == "exec") return {201, R"({"Id":"exec"})"};
     if (what == "logs") return {200, "a line\n"};
     if (what == "wait") return {200, R"({"StatusCode":0})"};
-    return {what == "archive" ? 200 : 204, ""};
+    if (what == "archive") return answer_archive(request, *one);
+    return {204, ""};
+}
+
+FakeEngine::Answer FakeEngine::answer_archive(const Request& request, const Container& one) {
+    if (request.method == "PUT")
+        for (const auto& volume : one.volumes) archives_put_[volume] = request.body;
+    if (request.method == "PUT" || one.volumes.empty()) return {200, ""};
+    const auto found = archives_.find(one.volumes.front());
+    return found == archives_.end() ? Answer{404, message("no such file")} : found->second;
+}
+
+void FakeEngine::set_archive(const std::string& volume, int status, const std::string& body) {
+    const std::scoped_lock lock(mutex_);
+    archives_[volume] = {status, body};
+}
+
+std::string FakeEngine::archive_put(const std::string& volume) {
+    const std::scoped_lock lock(mutex_);
+    return archives_put_[volume];
+}
+
+void FakeEngine::keep_no_volume(const std::string& volume) {
+    const std::scoped_lock lock(mutex_);
+    no_volumes_.insert(volume);
 }
 
 FakeEngine::Answer FakeEngine::create(const Request& request) {
@@ -266,6 +290,8 @@ FakeEngine::Answer FakeEngine::create(const Request& request) {
     one.sut = body["Labels"].value("io.sutfleet.sut", "");
     one.hash = body["Labels"].value("io.sutfleet.config-hash", "");
     one.image = body.value("Image", "");
+    if (body.contains("HostConfig") && body["HostConfig"].contains("Mounts"))
+        for (const auto& mount : body["HostConfig"]["Mounts"]) one.volumes.push_back(mount.value("Source", ""));
     count("create", one.sut);
     ids_[one.name] = one.id;
     const auto& made = containers_[one.id] = std::move(one);

@@ -44,6 +44,12 @@ class FakeEngine {
     /// An event that changes nothing.
     void nudge(const std::string& sut);
     void break_events();
+    /// What is answered to whoever wants a file of this volume; 404 else.
+    void set_archive(const std::string& volume, int status, const std::string& body);
+    /// What was put into the volume last, as it came.
+    [[nodiscard]] std::string archive_put(const std::string& volume);
+    /// It is not there, whoever makes it.
+    void keep_no_volume(const std::string& volume);
 
     [[nodiscard]] std::size_t running();
     [[nodiscard]] bool runs(const std::string& sut);
@@ -58,6 +64,7 @@ class FakeEngine {
   private:
     struct Container {
         std::string id, name, sut, hash, image, status = "created", started;
+        std::vector<std::string> volumes;
         int exit_code = 0;
     };
     struct Request {
@@ -76,6 +83,7 @@ class FakeEngine {
     /// With the lock.
     Answer answer(const Request& request);
     Answer answer_container(const Request& request, const std::string& key, const std::string& verb);
+    Answer answer_archive(const Request& request, const Container& one);
     Answer create(const Request& request);
     Answer answer_images(const Request& request);
     Answer list(const Request& request);
@@ -95,7 +103,9 @@ class FakeEngine {
     std::mutex mutex_;  ///< guards all below
     std::map<std::string, Container> containers_;   ///< by id
     std::map<std::string, std::string> ids_;        ///< by name
-    std::set<std::string> volumes_;
+    std::set<std::string> volumes_, no_volumes_;
+    std::map<std::string, Answer> archives_;
+    std::map<std::string, std::string> archives_put_;
     std::map<std::string, Fault> faults_, blind_;
     std::set<std::string> lost_images_;
     static constexpr const char* k_images = "/images";  ///< of faults_: no SUT is called that

@@ -32,6 +32,8 @@ struct Deliveries final : Engine {
     Result<std::vector<std::pair<std::string, std::string>>> with_role(std::string_view, std::string_view) override { return none(); }
     Result<std::string> image_user(std::string_view) override { return none(); }
     Result<std::string> image_file(std::string_view, const std::map<std::string, std::string>&, std::string_view) override { return none(); }
+    Result<void> read_volume_file(std::string_view, const std::map<std::string, std::string>&, const std::string&, std::string_view,
+                                  const std::function<bool(std::string_view)>&) override { return {}; }
     Result<void> run(const Errand&, std::chrono::milliseconds) override { return none(); }
     Result<std::string> create(const AgentContainer&) override { return none(); }
     Result<void> start(std::string_view) override { return none(); }

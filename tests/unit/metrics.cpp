@@ -13,6 +13,10 @@ TEST_CASE("metrics: each has its help and type, and its values by kind") {
     metrics.fleet.by_health.at(static_cast<std::size_t>(Fleet::Health::degraded)) = 1;
     metrics.actions["create"] = {4, 1};
     metrics.queues["alpha"] = 7;
+    metrics.pools.queues["lab"] = {3, 2, std::chrono::seconds{90}};
+    metrics.pools.queues["bench"] = {1, 0, std::chrono::seconds{0}};
+    metrics.pools.ended["LOST"] = 4;
+    metrics.fleet.jobs_running = 5;
     metrics.passes = 2;
     metrics.pass_seconds = 0.0015;
     metrics.broker = true;
@@ -21,6 +25,10 @@ TEST_CASE("metrics: each has its help and type, and its values by kind") {
                              "sutfleet_agents{state=\"running\"} 2", "sutfleet_agents_health{health=\"degraded\"} 1",
                              "sutfleet_actions_total{action=\"create\"} 5", "sutfleet_action_failures_total{action=\"create\"} 1",
                              "sutfleet_reconcile_seconds_sum 0.001500", "sutfleet_reconcile_seconds_count 2",
+                             "sutfleet_agent_restarts_total 0", "sutfleet_jobs{state=\"running\"} 5", "sutfleet_jobs{state=\"queued\"} 0",
+                             "sutfleet_pool_jobs{state=\"waiting\"} 4", "sutfleet_pool_jobs{state=\"granted\"} 2",
+                             "sutfleet_pool_queue_length{queue=\"bench\"} 1", "sutfleet_pool_queue_length{queue=\"lab\"} 3",
+                             "sutfleet_pool_oldest_wait_seconds{queue=\"lab\"} 90", "sutfleet_pool_jobs_ended_total{state=\"LOST\"} 4",
                              "sutfleet_queue_length{sut=\"alpha\"} 7", "sutfleet_broker_connected 1", "sutfleet_engine_up 0"}) {
         CAPTURE(line);
         CHECK(text.find("\n" + std::string(line) + "\n") != std::string::npos);

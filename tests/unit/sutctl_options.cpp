@@ -98,3 +98,16 @@ TEST_CASE("sutctl: where the broker is found") {
     set.clear();
     CHECK(find_connection(environment, "/").error().exit == 3);
 }
+
+TEST_CASE("sutctl: cancel names a job of a SUT, or with --queue one of a queue") {
+    CHECK(parse({"cancel", "alpha"}).options->sut == "alpha");
+    CHECK(parse({"cancel", "alpha", "j1"}).options->job == "j1");
+    const auto queued = parse({"cancel", "--queue", "lab", "j1"});
+    REQUIRE(queued.options);
+    CHECK(queued.options->queue == "lab");
+    CHECK(queued.options->job == "j1");
+    CHECK(queued.options->sut.empty());
+    CHECK(parse({"cancel"}).error == "cancel: expected the name of a SUT, or --queue NAME");
+    for (const auto& words : {std::vector<const char*>{"cancel", "--queue", "lab"}, {"cancel", "--queue", "lab", "alpha", "j1"}})
+        CHECK(parse(words).error == "cancel: expected --queue NAME and the id of a job");
+}

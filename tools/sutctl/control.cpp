@@ -53,6 +53,12 @@ Outcome<Request> request_of(const Context& context) {
     const Request fleet{topics.fleet_command(verb), topics.fleet_response(verb), "the supervisor",
                         topics.fleet_supervisor(),  order_of(context.options),   true};
     if (verb == "plan" || verb == "apply") return fleet;
+    if (!context.options.queue.empty()) {
+        auto queued = fleet;
+        queued.argument = context.options.queue + " " + context.options.job;
+        queued.bare = false;
+        return queued;
+    }
     const auto sut = wanted_sut(context.options);
     if (!sut) return tl::make_unexpected(sut.error());
     if (verb == "reset" || verb == "restart") return fleet;

@@ -76,8 +76,9 @@ void add_acting(CLI::App& app, Raw& raw) {
     conf->add_option("name", raw.options.sut, "Name of the SUT")->required();
     conf->add_option("values", raw.options.words, "key=value for each key of the template");
 
-    auto* cancel = add(app, "cancel", "Cancel the running job, or one by its id");
-    add_sut(cancel, raw);
+    auto* cancel = add(app, "cancel", "Cancel the running job, or one by its id; with --queue one of a queue");
+    cancel->add_option("--queue", raw.options.queue, "Name of a queue, instead of a SUT");
+    cancel->add_option("sut", raw.options.sut, "Name of the SUT, unless there is a queue");
     cancel->add_option("id", raw.options.job, "Id of the job");
     auto* restart = add(app, "restart", "Restart a SUT's agent once its running job has ended");
     restart->add_flag("--now", raw.options.now, "At once: a job that runs is lost, a changed conf is acted on");
@@ -132,6 +133,11 @@ Parsed finish(const CLI::App& app, Raw raw) {
     }
     if (options.command == "reset" && !options.purge && (options.now || options.yes))
         return wrong("reset: --now and --yes go with --purge: a release waits for nothing");
+    const bool cancels = options.command == "cancel";
+    if (cancels && !options.queue.empty() && (options.sut.empty() || !options.job.empty()))
+        return wrong("cancel: expected --queue NAME and the id of a job");
+    if (cancels && options.queue.empty() && options.sut.empty()) return wrong("cancel: expected the name of a SUT, or --queue NAME");
+    if (cancels && !options.queue.empty()) options.job = std::exchange(options.sut, {});
     if (!options.queue.empty() && !options.sut.empty())  // there is no SUT: the command begins with that word
         options.words.insert(options.words.begin(), std::exchange(options.sut, {}));
     if (options.command == "submit" && options.queue.empty() && options.sut.empty())

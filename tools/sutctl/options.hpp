@@ -27,7 +27,7 @@ struct Options {
     std::optional<std::size_t> tail;
     std::optional<std::chrono::milliseconds> timeout;  ///< submit: of the job
     std::string sut;
-    std::string queue;               ///< submit, instead of a SUT
+    std::string queue;               ///< submit, cancel: instead of a SUT
     std::string job;
     std::string step;                ///< reinit; empty: all
     std::string file;                ///< submit -f

@@ -113,7 +113,7 @@ class QueueSubmit {
     }
 
     Outcome<int> tell_interrupted() const {
-        const auto where = job_ && !job_->sut.empty() ? "; cancel it by: sutctl cancel " + job_->sut + " " + submission_.id : std::string();
+        const auto where = job_ ? "; cancel it by: sutctl cancel --queue " + queue_ + " " + submission_.id : std::string();
         context_.screen.say("job " + submission_.id + (job_ ? " goes on" : " may still run") + where);
         return k_interrupted;
     }
