@@ -37,6 +37,7 @@ struct Outcome {
     std::string delivered_hash;             ///< when something was delivered
     std::optional<ProbeOutcome> probe;
     std::string evidence;                   ///< JSON, of a restart
+    std::string credential{};               ///< that was delivered
 };
 
 class Executor {

@@ -81,6 +81,16 @@ class Supervisor {
     void settle(const Outcome& outcome, SteadyTime now);
     void remember_delivered(const SutName& sut, const std::string& hash);
 
+    // credentials.cpp
+    Result<std::string> rotate(const std::string& whose);
+    Result<void> rotate(const SutName& sut);
+    Result<void> end_rotation(const SutName& sut, const std::string& credential);
+    void settle_credential(const SutName& sut, const std::string& credential);
+    void restore_users();
+    void look_at_certificate(SteadyTime now);
+    [[nodiscard]] std::string broker_word() const;
+    void warn_if_open() const;
+
     // bus.cpp
     void hear(SteadyTime now);
     void hear(const mqtt::Message& message, SteadyTime now);
@@ -140,6 +150,8 @@ class Supervisor {
     std::set<SutName> unregistered_;  ///< the broker's files could not be written
     SteadyTime register_again_at_{};
     SteadyTime fleet_report_at_{};
+    SteadyTime certificate_look_at_{};
+    std::string certificate_;  ///< how long it lasts
     bool stopping_ = false;
 
     std::mutex metrics_mutex_;
@@ -151,6 +163,8 @@ class Supervisor {
     std::unique_ptr<MetricsServer> metrics_server_;
 };
 
+/// For the hash of what was delivered: the agent has not got its new credential yet.
+inline constexpr const char* k_old_credential = "old credential";
 inline constexpr std::chrono::seconds k_look_again{30};  ///< at the whole fleet, for an event that was lost
 
 }  // namespace sutfleet

@@ -89,6 +89,10 @@ void add_acting(CLI::App& app, Raw& raw) {
     add_sut(reinit, raw);
     reinit->add_option("step", raw.options.step, "Name of the step (default: all)");
     add_sut(add(app, "reset", "Release a SUT from quarantine and backoff"), raw);
+    auto* credentials = add(app, "credentials", "Show our user and password at the broker, or change one: rotate NAME|--all");
+    credentials->add_flag("--all", raw.options.all, "Those of all SUTs, of operator and of viewer");
+    credentials->add_option("action", raw.options.step, "rotate (default: show)")->check(CLI::IsMember({"rotate"}));
+    credentials->add_option("name", raw.options.sut, "A SUT, operator or viewer");
     add(app, "plan", "Show what the supervisor would do next");
     add(app, "apply", "Release what the supervisor holds back");
 }
@@ -132,6 +136,10 @@ Parsed finish(const CLI::App& app, Raw raw) {
         return wrong(options.words.empty()
                          ? "submit: expected a command, or -f FILE"
                          : "submit: expected either a command or -f FILE, not both");
+    if (options.command == "credentials" && (options.all || !options.sut.empty()) != !options.step.empty())
+        return wrong("credentials rotate: expected the name of a SUT, operator, viewer, or --all");
+    if (options.command == "credentials" && options.all && !options.sut.empty())
+        return wrong("credentials rotate: expected either a name or --all, not both");
     return {std::move(options), 0, "", ""};
 }
 

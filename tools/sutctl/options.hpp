@@ -20,13 +20,14 @@ struct Options {
     bool follow = false;  ///< logs, events
     bool watch = false;   ///< ps
     bool wait = false;    ///< submit
+    bool all = false;     ///< credentials rotate
     bool dry_run = false;  ///< prune, add
     std::optional<std::size_t> tail;
     std::optional<std::chrono::milliseconds> timeout;  ///< submit: of the job
     std::string sut;
     std::string queue;               ///< submit, instead of a SUT
     std::string job;
-    std::string step;                ///< reinit; empty: all
+    std::string step;                ///< reinit; empty: all. credentials: `rotate`; empty: show
     std::string file;                ///< submit -f
     std::string from = "jobs";       ///< add: the template
     std::string shell;               ///< completion
