@@ -113,7 +113,8 @@ Result<void> Agent::connect() {
     job_folders_ = std::make_unique<JobFolders>(book_->folder(), conf_.rules.jobs, std::move(live), wake_);
     mqtt::SessionOptions options;
     options.url = conf_.broker;
-    options.client_id = options.user = conf_.sut.str();
+    options.user = conf_.sut.str();
+    options.client_id = mqtt::own_client_id(options.user);
     options.password = [path = current_file(folders_, agent_files::k_credential)] {
         return sys::read_file(path, 1024).value_or(std::string());
     };

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Makes what is missing: the passwords of operator, viewer and supervisor, and what their users and the broker need of
-# them. /host is .sutfleet on the host; /auth and /state are volumes of the stack.
+# Makes what is missing: passwords, CA and certificate, and what the users and the broker need of them. /host is .sutfleet
+# on the host: what people need; /auth and /state are volumes of the stack: the broker's, and the supervisor's.
 set -euo pipefail
 umask 077
 owner=$(stat -c %u:%g /host)
@@ -9,18 +9,18 @@ port=${SUTFLEET_MQTT_PORT:-1883}
 secret() { # <file>: makes it once
   [ -s "$1" ] || head -c 24 /dev/urandom | base64 | tr '+/' '-_' >"$1"
 }
-client_env() { # <user> <url> <file>
-  printf 'SUTFLEET_BROKER=%s\nSUTFLEET_USER=%s\nSUTFLEET_PASSWORD=%s\nSUTFLEET_CA=\n' \
-    "$2" "$1" "$(cat "/host/$1.password")" >"$3.new"
+client_env() { # <user> <url> <file> <file of the password> <CA>
+  printf 'SUTFLEET_BROKER=%s\nSUTFLEET_USER=%s\nSUTFLEET_PASSWORD=%s\nSUTFLEET_CA=%s\n%s' "$2" "$1" "$(cat "$4")" "$5" \
+    "${SUTFLEET_OPEN:+SUTFLEET_OPEN=$SUTFLEET_OPEN$'\n'}" >"$3.new"
   mv "$3.new" "$3"
 }
-passwd_file() { # <file> <user>[=<whose password>]...: hashes change only with the passwords
+passwd_file() { # <file> <user>=<file of the password>...: hashes change only with the passwords
   local file=$1 user sum
   shift
-  sum=$(for user in "$@"; do echo "$user" && cat "/host/${user#*=}.password"; done | sha256sum)
+  sum=$(for user in "$@"; do echo "${user%%=*}" && cat "${user#*=}"; done | sha256sum)
   [ -s "$file" ] && [ "$(cat "/state/$(basename "$file").of" 2>/dev/null)" = "$sum" ] && return
   : >"$file.new"
-  for user in "$@"; do mosquitto_passwd -b "$file.new" "${user%%=*}" "$(cat "/host/${user#*=}.password")"; done
+  for user in "$@"; do mosquitto_passwd -b "$file.new" "${user%%=*}" "$(cat "${user#*=}")"; done
   chown 10001:10001 "$file.new"
   chmod 0640 "$file.new"
   mv "$file.new" "$file"
@@ -28,13 +28,15 @@ passwd_file() { # <file> <user>[=<whose password>]...: hashes change only with t
 }
 
 chmod 0700 /host
-for user in operator viewer supervisor; do secret "/host/$user.password"; done
-client_env operator "mqtt://127.0.0.1:$port" /host/client.env
-client_env viewer "mqtt://127.0.0.1:$port" /host/viewer.env
-passwd_file /auth/people.passwd operator viewer
-passwd_file /auth/supervisor.passwd supervisor fleet=supervisor
-client_env operator mqtt://broker:1883 /state/client.env
-cp /host/supervisor.password /state/supervisor.password
+[ ! -s /host/supervisor.password ] || mv /host/supervisor.password /state/supervisor.password  # of an older version
+for file in /host/operator /host/viewer /state/supervisor /state/console; do secret "$file.password"; done
+client_env operator "mqtt://127.0.0.1:$port" /host/client.env /host/operator.password ca.pem
+client_env viewer "mqtt://127.0.0.1:$port" /host/viewer.env /host/viewer.password ca.pem
+client_env console mqtt://broker:1883 /state/client.env /state/console.password ''
+passwd_file /auth/people.passwd operator=/host/operator.password viewer=/host/viewer.password console=/state/console.password
+passwd_file /auth/supervisor.passwd supervisor=/state/supervisor.password fleet=/state/supervisor.password
+# shellcheck disable=SC2086  # a list of names
+sutfleet-certificates /host /auth/tls localhost broker 127.0.0.1 ${SUTFLEET_HOST_NAME:-} ${SUTFLEET_TLS_NAMES//,/ }
 chown -R "$owner" /host
 chown 10001:10001 /auth /state /state/supervisor.password
 chown 0:10001 /state/client.env

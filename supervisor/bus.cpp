@@ -49,6 +49,7 @@ void Supervisor::hear(SteadyTime now) {
         epoch_ = session_->epoch();
         link_up_since_ = now;
         sys::log(sys::Level::info, "connected to the broker");
+        restore_users();  // before anything else
     }
     fleet_.link(link_up_since_);
     for (const auto& message : drained.messages) hear(message, now);
@@ -155,7 +156,8 @@ void Supervisor::clear_retired(SteadyTime now) {
         if (registrar_.credential(sut).empty()) continue;
         mqtt::SessionOptions as_agent;
         as_agent.url = settings_.broker;
-        as_agent.client_id = as_agent.user = sut.str();
+        as_agent.user = sut.str();
+        as_agent.client_id = mqtt::own_client_id(as_agent.user);
         as_agent.password = [secret = registrar_.credential(sut)] { return secret; };
         sessions_.end(sut, std::move(as_agent));
     }
@@ -221,8 +223,12 @@ Result<std::string> Supervisor::obey(std::string_view verb, const std::string& a
         return "held removals are released";
     }
     if (verb == "cancel") return pools_->cancel(argument, *session_, now);
+    if (verb == "rotate") return rotate(argument);
+    if (verb == "password")
+        return registrar_.set_person(argument).map([] { return std::string("the broker takes the new password"); });
     if (verb != "restart" && verb != "reset" && verb != "conf")
-        return fail(ErrorKind::invalid_input, "unknown command: expected plan, apply, clock, cancel <queue> <id>, conf <sut>, restart <sut> or reset <sut>");
+        return fail(ErrorKind::invalid_input, "unknown command: expected plan, apply, clock, cancel <queue> <id>, conf <sut>, restart <sut>, "
+                                              "reset <sut>, rotate <sut>|--all or password <line>");
     const auto order = parse_sut_order(verb, argument);
     if (!order) return fail(order.error());
     if (verb == "conf") return conf_text(order->sut);
@@ -288,6 +294,8 @@ void Supervisor::report_fleet() {
     report.parked = totals.parked;
     report.quarantined = totals.quarantined;
     report.engine = !engine_trouble_.empty() ? engine_trouble_ : found_known_ ? "ok" : "has not answered yet";
+    report.broker = broker_word();
+    report.certificate = certificate_;
     report.complaints = first_of(confs_.complaints(), [](const auto& one) { return one.first + ": " + one.second; });
     report.held = first_of(fleet_.held(), [this](const SutName& sut) { return sut.str() + ": " + fleet_.hold(sut); });
     board_.set(topics_.fleet_state(), encode(report));

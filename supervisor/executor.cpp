@@ -178,7 +178,10 @@ Result<void> Executor::deliver(const Task& task, Outcome& outcome, const Owner& 
                               {{VolumeEntry::Kind::folder, ".", {}, 0755, who.uid, who.gid}}});
     const auto image = image_of(settings_, conf);
     auto done = task.retry ? engine_.deliver(image, helper_labels(settings_), deliveries) : courier_.deliver(image, std::move(deliveries));
-    if (done) outcome.delivered_hash = task.delivery_hash;
+    if (done) {
+        outcome.delivered_hash = task.delivery_hash;
+        outcome.credential = task.credential;
+    }
     return done;
 }
 

@@ -38,6 +38,7 @@ struct Outcome {
     std::optional<ProbeOutcome> probe;
     std::string evidence;                   ///< JSON, of a restart
     bool image_missing = false;             ///< of its context: nothing was done
+    std::string credential{};               ///< that was delivered
 };
 
 class Executor {

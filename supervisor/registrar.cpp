@@ -1,12 +1,11 @@
 #include "registrar.hpp"
 
-#include <openssl/evp.h>
-#include <openssl/rand.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 
+#include "auth/broker_password.hpp"
 #include "sys/file.hpp"
 
 namespace sutfleet {
@@ -15,36 +14,18 @@ namespace {
 constexpr std::size_t k_access_limit = 4 * 1024 * 1024;
 constexpr std::string_view k_user = "user ";
 constexpr std::string_view k_write = "topic write ";
-constexpr int k_iterations = 101;  // mosquitto_passwd's default; the password itself has 192 random bits
+constexpr const char* k_next = ".next";  ///< no SUT's name has a dot
+constexpr std::array<std::string_view, 2> k_people{"operator", "viewer"};
 
-template <std::size_t N>
-Result<std::array<unsigned char, N>> random_bytes() {
-    std::array<unsigned char, N> out{};
-    if (RAND_bytes(out.data(), static_cast<int>(N)) != 1) return fail(ErrorKind::transient, "no random bytes");
-    return out;
-}
-
-template <std::size_t N>
-std::string base64(const std::array<unsigned char, N>& bytes) {
-    std::array<unsigned char, 4 * ((N + 2) / 3) + 1> text{};
-    const int length = EVP_EncodeBlock(text.data(), bytes.data(), static_cast<int>(N));
-    return {text.begin(), text.begin() + length};
-}
-
-Result<std::string> password_line(const std::string& user, const std::string& password) {
-    const auto salt = random_bytes<12>();
-    if (!salt) return fail(salt.error());
-    std::array<unsigned char, 64> hash{};
-    if (PKCS5_PBKDF2_HMAC(password.data(), static_cast<int>(password.size()), salt->data(), static_cast<int>(salt->size()),
-                          k_iterations, EVP_sha512(), static_cast<int>(hash.size()), hash.data()) != 1)
-        return fail(ErrorKind::permanent, "PBKDF2 failed");
-    return user + ":$7$" + std::to_string(k_iterations) + "$" + base64(*salt) + "$" + base64(hash) + "\n";
+Result<void> keep_secret(const std::string& path, const std::string& text) {
+    return sys::write_file_atomic(path, text, 0600, sys::Durability::durable);
 }
 
 }  // namespace
 
 Registrar::Registrar(std::string state_dir, const std::string& auth_dir)
-    : folder_(std::move(state_dir) + "/credentials"), passwords_{auth_dir + "/agents.passwd"}, access_{auth_dir + "/agents.acl"} {}
+    : folder_(std::move(state_dir) + "/credentials"), auth_dir_(auth_dir), passwords_{auth_dir + "/agents.passwd"},
+      access_{auth_dir + "/agents.acl"} {}
 
 Result<void> Registrar::ensure(const Topics& suts) {
     if (!std::exchange(recalled_, true)) recall_topics();
@@ -52,34 +33,120 @@ Result<void> Registrar::ensure(const Topics& suts) {
     for (const auto& [sut, topics] : suts) {
         for (const auto& topic : topics) unwritten_ = topics_[sut].insert(topic).second || unwritten_;
         if (users_.contains(sut)) continue;
-        const auto path = folder_ + "/" + sut.str();
-        auto password = sys::read_file(path, 1024);
-        if (!password || password->empty()) {
-            const auto secret = random_bytes<24>();
-            if (!secret) return fail(secret.error());
-            password = base64(*secret);
-            if (auto written = sys::write_file_atomic(path, *password, 0600, sys::Durability::durable); !written)
-                return written;
-        }
-        auto line = password_line(sut.str(), *password);
-        if (!line) return fail(line.error());
-        users_[sut] = {*password, *std::move(line)};
+        auto user = make_user(sut);
+        if (!user) return fail(user.error());
+        users_[sut] = *std::move(user);
         unwritten_ = true;
     }
     return write_files();
+}
+
+Result<Registrar::User> Registrar::make_user(const SutName& sut) {
+    auto password = sys::read_file(path_of(sut), 1024);
+    if (!password || password->empty()) {
+        password = auth::make_password();
+        if (!password) return fail(password.error());
+        if (auto written = keep_secret(path_of(sut), *password); !written) return fail(written.error());
+    }
+    auto line = auth::password_line(sut.str(), *password);
+    if (!line) return fail(line.error());
+    return User{*password, *std::move(line), sys::read_file(path_of(sut) + k_next, 1024).value_or("")};
 }
 
 Result<void> Registrar::forget(const SutName& sut) {
     users_.erase(sut);
     topics_.erase(sut);
     unwritten_ = true;
-    ::unlink((folder_ + "/" + sut.str()).c_str());
+    ::unlink((path_of(sut) + k_next).c_str());
+    ::unlink(path_of(sut).c_str());
+    return write_files();
+}
+
+Result<void> Registrar::restore() {
+    for (auto* file : {&passwords_, &access_})
+        if (file->written && sys::read_file(file->path, k_access_limit).value_or("") != *file->written) {
+            file->written.reset();
+            unwritten_ = true;
+        }
     return write_files();
 }
 
 std::string Registrar::credential(const SutName& sut) const {
     const auto found = users_.find(sut);
     return found == users_.end() ? std::string() : found->second.password;
+}
+
+std::string Registrar::newest(const SutName& sut) const {
+    const auto found = users_.find(sut);
+    return found == users_.end() || found->second.next.empty() ? credential(sut) : found->second.next;
+}
+
+std::set<SutName> Registrar::suts() const {
+    std::set<SutName> out;
+    for (const auto& [sut, user] : users_) out.insert(sut);
+    return out;
+}
+
+Result<void> Registrar::rotate(const SutName& sut) {
+    const auto found = users_.find(sut);
+    if (found == users_.end()) return fail(ErrorKind::not_found, sut.str() + " has no credential");
+    auto next = auth::make_password();
+    if (!next) return fail(next.error());
+    if (auto kept = keep_secret(path_of(sut) + k_next, *next); !kept) return kept;
+    found->second.next = *std::move(next);
+    return {};
+}
+
+Result<void> Registrar::delivered(const SutName& sut, const std::string& password) {
+    const auto found = users_.find(sut);
+    if (found == users_.end() || !rotating(sut) || found->second.next != password) return {};
+    auto line = auth::password_line(sut.str(), password);
+    if (!line) return fail(line.error());
+    if (auto kept = keep_secret(path_of(sut), password); !kept) return kept;
+    ::unlink((path_of(sut) + k_next).c_str());  // a life that ends before finds both the same
+    found->second = {password, *std::move(line), {}};
+    unwritten_ = true;
+    return write_files();
+}
+
+Result<void> Registrar::rotate_own(const std::string& password_file) {
+    const auto next = auth::make_password();
+    if (!next) return fail(next.error());
+    if (auto kept = keep_secret(password_file + k_next, *next); !kept) return kept;
+    return finish_own(password_file);
+}
+
+Result<void> Registrar::finish_own(const std::string& password_file) {
+    const auto next = sys::read_file(password_file + k_next, 1024);
+    if (!next || next->empty()) return {};
+    std::string lines;
+    for (const auto* user : {"supervisor", "fleet"}) {
+        const auto line = auth::password_line(user, *next);
+        if (!line) return fail(line.error());
+        lines += *line + "\n";
+    }
+    const auto path = auth_dir_ + "/supervisor.passwd";
+    if (auto written = sys::write_file_atomic(path, lines, 0640, sys::Durability::durable); !written) return written;
+    if (auto kept = keep_secret(password_file, *next); !kept) return kept;
+    ::unlink((password_file + k_next).c_str());
+    return {};
+}
+
+Result<void> Registrar::set_person(const std::string& line) {
+    const auto user = auth::user_of_line(line);
+    if (std::ranges::find(k_people, user) == k_people.end())
+        return fail(ErrorKind::invalid_input, "expected the line of a password file for operator or viewer");
+    const auto path = auth_dir_ + "/people.passwd";
+    const auto text = sys::read_file(path, k_access_limit);
+    if (!text) return fail(text.error());
+    std::string out = line + "\n";
+    for (std::size_t at = 0; at < text->size();) {
+        const auto end = std::min(text->find('\n', at), text->size());
+        const auto other = std::string_view(*text).substr(at, end - at);
+        at = end + 1;
+        if (!other.empty() && !other.starts_with(user + ":")) out += std::string(other) + "\n";
+    }
+    return sys::write_file_atomic(path, out, 0640, sys::Durability::durable);
 }
 
 Result<void> Registrar::AuthFile::write(const std::string& text) {
@@ -92,7 +159,7 @@ Result<void> Registrar::AuthFile::write(const std::string& text) {
 Result<void> Registrar::write_files() {
     if (!unwritten_) return {};
     std::string users, rights;
-    for (const auto& [sut, user] : users_) users += user.line;
+    for (const auto& [sut, user] : users_) users += user.line + "\n";
     for (const auto& [sut, topics] : topics_) {
         rights += "user " + sut.str() + "\n";
         for (const auto& topic : topics) rights += "topic write " + topic + "\n";

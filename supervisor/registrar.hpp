@@ -1,7 +1,8 @@
 #pragma once
-// The broker's users of the agents: makes a password for each, keeps it in the state folder (0600), and writes the
-// files that the broker reads: passwords (Mosquitto's $7$ form: PBKDF2-HMAC-SHA512), and for each agent the topics that
-// it may write beside those of the broker's own access file. Main thread only.
+// The broker's users: makes a password for each agent, keeps it in the state folder (0600), and writes the files that the
+// broker reads: passwords, and for each agent the topics that it may write beside those of the broker's own access file.
+// A new password is made beside the old one, and becomes the broker's only when the agent has it; a life that ends between
+// is taken up by the next. Main thread only.
 
 #include <map>
 #include <optional>
@@ -23,8 +24,25 @@ class Registrar {
     /// clear what is not in its conf any more.
     Result<void> ensure(const Topics& suts);
     Result<void> forget(const SutName& sut);
-    /// The password; empty for an unknown SUT.
+    /// Writes again what the files do not have any more.
+    Result<void> restore();
+    /// The password that the broker takes; empty for an unknown SUT.
     [[nodiscard]] std::string credential(const SutName& sut) const;
+    /// The one to deliver: a new one, where one was made.
+    [[nodiscard]] std::string newest(const SutName& sut) const;
+    [[nodiscard]] bool rotating(const SutName& sut) const { return newest(sut) != credential(sut); }
+    [[nodiscard]] std::set<SutName> suts() const;
+
+    /// Makes a new password. @return not_found for an unknown SUT
+    Result<void> rotate(const SutName& sut);
+    /// The agent has this one: if it is the new one, it becomes the broker's, which then ends the agent's connection.
+    Result<void> delivered(const SutName& sut, const std::string& password);
+    /// The supervisor's own, kept in `password_file`. The broker ends its connections, and they come back with the new one.
+    Result<void> rotate_own(const std::string& password_file);
+    /// Ends a change of it that an earlier life began.
+    Result<void> finish_own(const std::string& password_file);
+    /// A person's: the line for the broker's file. @return invalid_input for anything but a line of `operator` or `viewer`
+    Result<void> set_person(const std::string& line);
 
   private:
     /// Keeps what was written to it, so that it is written again only when it differs.
@@ -33,18 +51,23 @@ class Registrar {
         std::optional<std::string> written{};
         Result<void> write(const std::string& text);
     };
+    struct User {
+        std::string password;
+        std::string line;  ///< of the password file
+        std::string next;  ///< to be the password; empty: none
+    };
+    Result<User> make_user(const SutName& sut);
+    [[nodiscard]] std::string path_of(const SutName& sut) const { return folder_ + "/" + sut.str(); }
     Result<void> write_files();
     void recall_topics();
+
     const std::string folder_;
+    const std::string auth_dir_;
     AuthFile passwords_;
     AuthFile access_;
     Topics topics_;
     bool unwritten_ = true;
     bool recalled_ = false;  ///< what an earlier life has allowed
-    struct User {
-        std::string password;
-        std::string line;  ///< of the password file
-    };
     std::map<SutName, User> users_;
 };
 

@@ -136,7 +136,7 @@ std::string encode(const SutReport& report) {
 std::string encode(const FleetReport& report) {
     return dump({{"agents", report.agents}, {"running", report.running}, {"healthy", report.healthy}, {"ok", report.ok},
                  {"errors", report.errors}, {"parked", report.parked}, {"quarantined", report.quarantined},
-                 {"engine", report.engine}, {"complaints", report.complaints}, {"held", report.held}});
+                 {"engine", report.engine}, {"broker", report.broker}, {"certificate", report.certificate}, {"complaints", report.complaints}, {"held", report.held}});
 }
 
 std::string encode(const Event& event) {

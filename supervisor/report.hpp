@@ -37,6 +37,8 @@ struct SutReport {
 struct FleetReport {
     std::size_t agents = 0, running = 0, healthy = 0, ok = 0, errors = 0, parked = 0, quarantined = 0;
     std::string engine;  ///< "ok" or why not
+    std::string broker;  ///< "ok", or "degraded: " and why
+    std::string certificate;  ///< of the broker: "until <date>", "none", or "degraded: " and why
     std::vector<std::string> complaints;
     std::vector<std::string> held;
 };

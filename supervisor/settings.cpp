@@ -19,7 +19,8 @@ tl::expected<Settings, int> read_settings(int argc, char** argv) {
     option("--docker-host", out.docker_host, "DOCKER_HOST", "the engine: unix:///path or tcp://host:port");
     option("--docker-tls-verify", out.docker_tls_verify, "DOCKER_TLS_VERIFY", "1: TLS to an engine on tcp://, both sides with certificates");
     option("--docker-cert-path", out.docker_cert_path, "DOCKER_CERT_PATH", "folder with ca.pem, cert.pem and key.pem (default: $HOME/.docker)");
-    option("--broker", out.broker, "SUTFLEET_BROKER", "the broker, mqtt://host:port");
+    option("--broker", out.broker, "SUTFLEET_BROKER", "the broker, mqtt://host:port or mqtts://host:port");
+    option("--ca", out.ca, "SUTFLEET_CA", "file with the certificate of its CA, for mqtts:// (default: the system's)");
     option("--agent-broker", out.agent_broker, "SUTFLEET_AGENT_BROKER", "the broker as agents reach it (default: as --broker)");
     option("--user", out.user, "SUTFLEET_USER", "broker user");
     option("--password-file", out.password_file, "SUTFLEET_PASSWORD_FILE", "file with its password");
@@ -33,6 +34,7 @@ tl::expected<Settings, int> read_settings(int argc, char** argv) {
     option("--network", out.network, "SUTFLEET_NETWORK", "network of the agents");
     option("--metrics", out.metrics, "SUTFLEET_METRICS",
            "where to serve Prometheus's metrics: unix:///path, tcp://127.0.0.1:port or off (default: metrics.sock in the state folder)");
+    app.add_flag("--open", out.open, "say that the broker asks nobody for a password")->envname("SUTFLEET_OPEN");
     app.add_flag("--plan", out.plan_only, "print what would be done and why, and do nothing");
     try {
         app.parse(argc, argv);

@@ -11,6 +11,7 @@ struct Settings {
     std::string stack = "sutfleet";
     std::string docker_host, docker_tls_verify, docker_cert_path;  ///< as the docker CLI has them
     std::string broker;         ///< URL for the supervisor itself
+    std::string ca;             ///< file of its authorities, for mqtts://
     std::string agent_broker;   ///< URL as the agents reach it
     std::string user = "supervisor";
     std::string password_file;
@@ -24,6 +25,7 @@ struct Settings {
     std::string network;
     std::string metrics;  ///< where they are served: unix:///path, tcp://127.0.0.1:port, off
     bool plan_only = false;
+    bool open = false;  ///< the broker asks nobody for a password
 };
 
 /// The beginning of our own container's id, in a container; "?" when it cannot be read.

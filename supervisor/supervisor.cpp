@@ -99,9 +99,13 @@ Supervisor::Supervisor(const Settings& settings, sys::Wake wake, sys::Signals si
       journals_(std::make_unique<JournalReader>(settings_, *engine_, wake_)) {}
 
 Result<void> Supervisor::connect() {
+    warn_if_open();
+    if (auto done = registrar_.finish_own(settings_.password_file); !done) return done;
     mqtt::SessionOptions options;
     options.url = settings_.broker;
-    options.client_id = options.user = settings_.user;
+    options.ca = settings_.ca;
+    options.user = settings_.user;
+    options.client_id = mqtt::own_client_id(options.user);
     options.password = [path = settings_.password_file] { return sys::read_short_text(path); };
     options.will = mqtt::Will{topics_.fleet_supervisor(), std::string(k_offline)};
     options.subscriptions = {{topics_.of_all(k_agent), 1, true},      {topics_.of_all(k_jobs), 1, true},
@@ -132,6 +136,7 @@ int Supervisor::run() {
             act(now);
             keep_sooner(until, fleet_.wake_at());
         }
+        look_at_certificate(now);
         report(now);
         keep_sooner(until, again);
         if (!look_runs_) keep_sooner(until, next_look_);
@@ -237,7 +242,7 @@ void Supervisor::begin(const Action& action, SteadyTime now) {
     auto& history = fleet_.know(action.sut);
     history.busy = true;
     under_way_[action.sut] = history.failures > 0;
-    Task task{action, {}, registrar_.credential(action.sut), {}, {}, 20s, false, false, fleet_.totals().agents};
+    Task task{action, {}, registrar_.newest(action.sut), {}, {}, 20s, false, false, fleet_.totals().agents};
     if (const auto file = confs_.files().find(action.sut); file != confs_.files().end() && file->second.conf) {
         task.file = file->second;
         if (context_trouble(contexts_, settings_, *task.file.conf).empty())
@@ -286,7 +291,10 @@ void Supervisor::settle(const Outcome& outcome, SteadyTime now) {
         history.probe_said.resize(std::min(history.probe_said.find('\n'), history.probe_said.size()));
         history.probed_at = now;
     }
-    if (!outcome.delivered_hash.empty()) remember_delivered(sut, outcome.delivered_hash);
+    if (!outcome.delivered_hash.empty()) {
+        remember_delivered(sut, outcome.delivered_hash);
+        settle_credential(sut, outcome.credential);
+    }
     if (!outcome.evidence.empty()) evidence_[sut] = outcome.evidence;
     if (outcome.action.verb == Verb::restart && outcome.result) {
         history.probe = History::Probe::none;

@@ -96,6 +96,15 @@ class Supervisor {
     // supervisor_gone.cpp
     [[nodiscard]] bool is_gone(const SutName& sut) const;
     void settle_gone(SteadyTime now);
+    // credentials.cpp
+    Result<std::string> rotate(const std::string& whose);
+    Result<void> rotate(const SutName& sut);
+    Result<void> end_rotation(const SutName& sut, const std::string& credential);
+    void settle_credential(const SutName& sut, const std::string& credential);
+    void restore_users();
+    void look_at_certificate(SteadyTime now);
+    [[nodiscard]] std::string broker_word() const;
+    void warn_if_open() const;
 
     // bus.cpp
     void hear(SteadyTime now);
@@ -164,6 +173,8 @@ class Supervisor {
     SteadyTime fleet_report_at_{};
     SteadyTime look_for_gone_at_{};
     std::map<JobId, std::optional<SteadyTime>> asked_gone_;  ///< and when again; nothing: there is no answer yet
+    SteadyTime certificate_look_at_{};
+    std::string certificate_;  ///< how long it lasts
     bool stopping_ = false;
 
     std::mutex metrics_mutex_;
@@ -180,6 +191,8 @@ class Supervisor {
 [[nodiscard]] SutConf with_image(const ContextFolder& contexts, SutConf conf);
 [[nodiscard]] std::string context_trouble(const ContextFolder& contexts, const Settings& settings, const SutConf& conf);
 
+/// For the hash of what was delivered: the agent has not got its new credential yet.
+inline constexpr const char* k_old_credential = "old credential";
 inline constexpr std::chrono::seconds k_look_again{30};  ///< at the whole fleet, for an event that was lost
 
 }  // namespace sutfleet

@@ -117,6 +117,8 @@ void Supervisor::note_one(const SutName& sut, std::uint64_t number, std::optiona
     if (fleet_.history(sut).busy) fleet_.know(sut).busy = false;
     if (found && fleet_.history(sut).delivered_hash.empty())
         fleet_.know(sut).delivered_hash = sys::read_file(settings_.state_dir + "/delivered/" + sut.str(), 64).value_or("");
+    if (registrar_.rotating(sut) && fleet_.history(sut).delivered_hash != k_old_credential)
+        fleet_.know(sut).delivered_hash = k_old_credential;  // an earlier life has not delivered it
     const auto* known = fleet_.found(sut);
     const bool same = found ? known != nullptr && *known == *found : known == nullptr;
     if (!same || engine_was_away) fleet_.find(sut, std::move(found), now, engine_was_away);

@@ -34,9 +34,22 @@ extern "C" int usleep(useconds_t microseconds) {
 namespace sutfleet::mqtt {
 namespace {
 
+constexpr std::string_view k_mqtt = "mqtt://", k_mqtts = "mqtts://", k_wss = "wss://";
+
 std::string paho_url(const std::string& url) {
-    constexpr std::string_view k_mqtt = "mqtt://";
+    if (url.starts_with(k_mqtts)) return "ssl://" + url.substr(k_mqtts.size());
     return url.starts_with(k_mqtt) ? "tcp://" + url.substr(k_mqtt.size()) : url;
+}
+
+bool is_secure(const std::string& url) { return url.starts_with(k_mqtts) || url.starts_with(k_wss); }
+
+/// The broker proves who it is: by a certificate of one of these authorities, for the name in the URL.
+::mqtt::ssl_options ssl_options(const std::string& ca) {
+    ::mqtt::ssl_options out;
+    if (!ca.empty()) out.set_trust_store(ca);
+    out.set_enable_server_cert_auth(true);
+    out.set_verify(true);
+    return out;
 }
 
 /// A token's wait cannot be interrupted, so it is done in parts: a close does not wait for a silent broker.
@@ -102,6 +115,7 @@ Message from_paho(const ::mqtt::message& message) {
     out.set_connect_timeout(std::chrono::seconds{5});
     out.set_automatic_reconnect(false);
     out.set_max_inflight(static_cast<int>(k_window));
+    if (is_secure(options.url)) out.set_ssl(ssl_options(options.ca));
     if (!options.user.empty()) out.set_user_name(options.user);
     if (options.password) out.set_password(options.password());
     if (options.will) out.set_will(::mqtt::message(options.will->topic, options.will->payload, 1, true));

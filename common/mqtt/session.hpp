@@ -63,7 +63,8 @@ struct Will {
 };
 
 struct SessionOptions {
-    std::string url;  ///< mqtt://host:port or ws://host:port
+    std::string url;  ///< mqtt://host:port or ws://host:port; over TLS mqtts:// or wss://
+    std::string ca;   ///< file of the authorities (PEM) of mqtts:// and wss://; empty: the system's
     std::string client_id;
     std::string user;
     std::function<std::string()> password;  ///< asked at each attempt, so a changed one is found
@@ -107,6 +108,9 @@ class Session {
     /// Waits for what is in flight, then disconnects cleanly, so that the will is not published.
     virtual void close(std::chrono::milliseconds limit) = 0;
 };
+
+/// The client id of a program of the stack: the broker gives it to nobody but this user (broker/own_session.c).
+[[nodiscard]] inline std::string own_client_id(const std::string& user) { return "sutfleet/" + user; }
 
 inline constexpr std::size_t k_window = 512;       ///< publications in flight
 inline constexpr std::size_t k_inbox_limit = 4096; ///< messages that the owner has not taken

@@ -51,7 +51,9 @@ void Pools::listen(const Settings& settings, const sys::Wake& wake) {
     if (intake_) return;
     mqtt::SessionOptions options;
     options.url = settings.broker;
-    options.client_id = options.user = k_user;
+    options.ca = settings.ca;
+    options.user = k_user;
+    options.client_id = mqtt::own_client_id(options.user);
     options.password = [path = settings.password_file] { return sys::read_short_text(path); };
     options.session_expiry = k_session_life;
     options.clean_start = false;

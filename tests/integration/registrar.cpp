@@ -98,3 +98,72 @@ TEST_CASE("registrar: the supervisor allows the probes that its confs name, what
     CHECK(std::system(line.c_str()) != 0);
     CHECK(text_of(folder.path() + "/agents.acl") == "user alpha\ntopic write alpha/c3\n");
 }
+
+TEST_CASE("registrar: a new password is the broker's only when the agent has it, also for the supervisor's next life") {
+    const test::TempFolder folder;
+    const auto alpha = *SutName::parse("alpha"), bravo = *SutName::parse("bravo");
+    const auto file = folder.path() + "/agents.passwd";
+    Registrar first(folder.path(), folder.path());
+    REQUIRE(first.ensure({{alpha, {}}, {bravo, {}}}));
+    const auto old = first.credential(alpha), lines = text_of(file);
+    REQUIRE(first.rotate(alpha));
+    const auto next = first.newest(alpha);
+    CHECK(next != old);
+    CHECK(first.credential(alpha) == old);
+    CHECK(text_of(file) == lines);
+    REQUIRE(first.delivered(alpha, old));  // one that was under way
+    CHECK(first.rotating(alpha));
+    Registrar second(folder.path(), folder.path());
+    REQUIRE(second.ensure({{alpha, {}}, {bravo, {}}}));
+    CHECK(second.rotating(alpha));
+    CHECK_FALSE(second.rotating(bravo));
+    REQUIRE(second.delivered(alpha, next));
+    CHECK_FALSE(second.rotating(alpha));
+    CHECK(second.credential(alpha) == next);
+    Registrar third(folder.path(), folder.path());
+    REQUIRE(third.ensure({{alpha, {}}, {bravo, {}}}));
+    CHECK(third.credential(alpha) == next);
+    CHECK_FALSE(third.rotating(alpha));
+    CHECK_FALSE(third.rotate(*SutName::parse("charlie")));
+}
+
+TEST_CASE("registrar: files that are lost are written again as they were") {
+    const test::TempFolder folder;
+    Registrar registrar(folder.path(), folder.path());
+    REQUIRE(registrar.ensure({{*SutName::parse("alpha"), {"alpha/c3"}}}));
+    const auto users = text_of(folder.path() + "/agents.passwd");
+    REQUIRE(std::system(("rm " + folder.path() + "/agents.*").c_str()) == 0);
+    REQUIRE(registrar.restore());
+    CHECK(text_of(folder.path() + "/agents.passwd") == users);
+    CHECK(text_of(folder.path() + "/agents.acl") == "user alpha\ntopic write alpha/c3\n");
+}
+
+TEST_CASE("registrar: the supervisor's own password, and one whose change was cut off") {
+    const test::TempFolder folder;
+    const auto own = folder.path() + "/supervisor.password";
+    REQUIRE(sys::write_file_atomic(own, "old", 0600, sys::Durability::fast));
+    Registrar registrar(folder.path(), folder.path());
+    REQUIRE(registrar.finish_own(own));
+    CHECK(text_of(own) == "old");
+    REQUIRE(registrar.rotate_own(own));
+    CHECK(text_of(own) != "old");
+    CHECK(text_of(folder.path() + "/supervisor.passwd").starts_with("supervisor:$7$"));
+    CHECK(test::has(text_of(folder.path() + "/supervisor.passwd"), "\nfleet:$7$"));
+    REQUIRE(sys::write_file_atomic(own + ".next", "newer", 0600, sys::Durability::fast));
+    REQUIRE(registrar.finish_own(own));
+    CHECK(text_of(own) == "newer");
+    CHECK(text_of(own + ".next").empty());
+}
+
+TEST_CASE("registrar: a person's line replaces that person's, and is nothing else") {
+    const test::TempFolder folder;
+    const auto file = folder.path() + "/people.passwd";
+    const std::string console = "console:$7$101$AAAA$BBBB\n", viewer = "viewer:$7$101$CCCC$DDDD\n", changed = "operator:$7$101$EEEE$FFFF";
+    REQUIRE(sys::write_file_atomic(file, "operator:$7$101$GGGG$HHHH\n" + console + viewer, 0640, sys::Durability::fast));
+    Registrar registrar(folder.path(), folder.path());
+    REQUIRE(registrar.set_person(changed));
+    CHECK(text_of(file) == changed + "\n" + console + viewer);
+    for (const std::string line : {"console:$7$101$EEEE$FFFF", "operator:plain", "operator:$7$101$EE\nx:$7$101$A$B", "operator:$7$101$E E$FFFF", "operator:$7$$EEEE$FFFF", ""})
+        CHECK_FALSE(registrar.set_person(line));
+    CHECK(text_of(file) == changed + "\n" + console + viewer);
+}

@@ -37,7 +37,7 @@ std::string Lab::ask(const std::string& payload) {
 void Lab::take_over() {
     mqtt::SessionOptions options;
     options.url = broker.url();
-    options.client_id = "alpha";
+    options.client_id = mqtt::own_client_id("alpha");
     options.clean_start = false;
     options.session_expiry = std::chrono::hours{1};
     const auto wake = *sys::Wake::open();

@@ -8,6 +8,7 @@ cd "$root"
 while IFS='=' read -r key value; do # .env, but the real environment first
   case $key in '' | \#*) ;; *) [ -n "${!key+set}" ] || export "$key=$value" ;; esac
 done <"$root/.env"
+export SUTFLEET_HOST_NAME=${SUTFLEET_HOST_NAME:-$(uname -n)}  # for the broker's certificate
 
 say() { printf '\n== %s\n' "$*" >&2; }
 die() { printf '%s: %s\n' "$(basename "$0")" "$*" >&2; exit 1; }

@@ -38,6 +38,9 @@ Outcome<int> job(const Context& context);
 Outcome<int> events(const Context& context);
 /// cancel, restart, drain, resume, prune, reinit on the SUT; reset, plan, apply on the fleet.
 Outcome<int> control(const Context& context);
+Outcome<int> credentials(const Context& context);
+/// One command for the supervisor, its answer on the screen.
+Outcome<int> ask_supervisor(const Context& context, const std::string& verb, const std::string& argument);
 
 /// Gives every retained message of the filters to `hear`.
 Outcome<> look_once(const Context& context, const std::vector<std::string>& filters,

@@ -24,6 +24,11 @@ std::string unquote(std::string_view text) {
     return std::string(quoted ? text.substr(1, text.size() - 2) : text);
 }
 
+/// What a settings file names is beside it, wherever it was copied to.
+std::string beside(const std::string& path, const std::string& file) {
+    return file.empty() ? file : (std::filesystem::path(path).parent_path() / file).string();
+}
+
 Outcome<Connection> from_file(const std::string& path) {
     const auto text = sys::read_file(path, k_limit);
     if (!text)
@@ -35,8 +40,8 @@ Outcome<Connection> from_file(const std::string& path) {
         return tl::make_unexpected(Failure{k_unreachable, path + ": SUTFLEET_PASSWORD is missing"});
     const auto& url = values["SUTFLEET_BROKER"];
     return Connection{url.empty() ? k_default_url : url, values["SUTFLEET_USER"],
-                      values["SUTFLEET_PASSWORD"],       values["SUTFLEET_CA"],
-                      values["SUTFLEET_TOPIC_PREFIX"],   path};
+                      values["SUTFLEET_PASSWORD"],       beside(path, values["SUTFLEET_CA"]),
+                      values["SUTFLEET_TOPIC_PREFIX"],   path, !values["SUTFLEET_OPEN"].empty()};
 }
 
 std::string find_upward(const std::string& folder) {
@@ -76,7 +81,8 @@ Outcome<Connection> find_connection(const Environment& environment, const std::s
                            std::move(password),
                            environment("SUTFLEET_CA"),
                            "",
-                           "the environment"};
+                           "the environment",
+                           !environment("SUTFLEET_OPEN").empty()};
     } else if (auto file = environment("SUTFLEET_ENV_FILE"); !file.empty()) {
         found = from_file(file);
     } else if (file = find_upward(folder); !file.empty()) {

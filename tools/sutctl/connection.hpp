@@ -15,9 +15,10 @@ struct Connection {
     std::string url;
     std::string user;
     std::string password;
-    std::string ca;
+    std::string ca;      ///< file of its CA's certificate, for mqtts:// and wss://
     std::string prefix;  ///< of the topics
     std::string from;    ///< for messages: where these were found
+    bool open = false;   ///< whoever reaches the broker may do all (compose/anonymous.yaml)
 };
 
 using Environment = std::function<std::string(const char*)>;  ///< empty: not set

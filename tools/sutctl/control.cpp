@@ -121,7 +121,34 @@ Outcome<int> wait_for_answer(const Context& context, Link& link, const Request& 
     }
 }
 
+Outcome<int> carry_out(const Context& context, const Request& request) {
+    auto link =
+        Link::open(context.connection, {{request.answers, 1, false}, {request.alive, 1, true}},
+                   context.signals);
+    if (!link) return tl::make_unexpected(link.error());
+    std::string alive;
+    for (auto heard = (*link)->next(Clock::now() + 5s); heard.kind == Heard::Kind::message;
+         heard = (*link)->next(Clock::now() + 5s))
+        if (heard.message.topic == request.alive) alive = heard.message.payload;
+    if (alive.empty())
+        return tl::make_unexpected(Failure{k_refused, request.who + " is not known here"});
+    if (alive == k_offline)
+        return tl::make_unexpected(Failure{k_failed, request.who + " is offline"});
+    const auto transaction = make_job_id();
+    const auto sent = (*link)->publish(request.to, payload_of(request, transaction));
+    if (!sent) return tl::make_unexpected(sent.error());
+    if (!*sent)
+        return tl::make_unexpected(Failure{
+            k_unreachable, "the broker went away: whether it has the command is not known"});
+    return wait_for_answer(context, **link, request, transaction);
+}
+
 }  // namespace
+
+Outcome<int> ask_supervisor(const Context& context, const std::string& verb, const std::string& argument) {
+    const auto& topics = context.topics;
+    return carry_out(context, {topics.fleet_command(verb), topics.fleet_response(verb), "the supervisor", topics.fleet_supervisor(), argument, true});
+}
 
 Outcome<int> control(const Context& context) {
     const auto request = request_of(context);
@@ -129,25 +156,7 @@ Outcome<int> control(const Context& context) {
     const auto sure = confirmed(context);
     if (!sure) return tl::make_unexpected(sure.error());
     if (!*sure) return tl::make_unexpected(Failure{k_refused, "nothing was done"});
-    auto link =
-        Link::open(context.connection, {{request->answers, 1, false}, {request->alive, 1, true}},
-                   context.signals);
-    if (!link) return tl::make_unexpected(link.error());
-    std::string alive;
-    for (auto heard = (*link)->next(Clock::now() + 5s); heard.kind == Heard::Kind::message;
-         heard = (*link)->next(Clock::now() + 5s))
-        if (heard.message.topic == request->alive) alive = heard.message.payload;
-    if (alive.empty())
-        return tl::make_unexpected(Failure{k_refused, request->who + " is not known here"});
-    if (alive == k_offline)
-        return tl::make_unexpected(Failure{k_failed, request->who + " is offline"});
-    const auto transaction = make_job_id();
-    const auto sent = (*link)->publish(request->to, payload_of(*request, transaction));
-    if (!sent) return tl::make_unexpected(sent.error());
-    if (!*sent)
-        return tl::make_unexpected(Failure{
-            k_unreachable, "the broker went away: whether it has the command is not known"});
-    return wait_for_answer(context, **link, *request, transaction);
+    return carry_out(context, *request);
 }
 
 }  // namespace sutfleet::ctl

@@ -172,8 +172,17 @@ class Doctor {
         const auto totals = parse_json(state);
         if (const auto engine = text_at(totals, {"engine"}); !engine.empty() && engine != "ok")
             say(Grade::fail, "supervisor", "has no engine: " + engine, "its socket or DOCKER_HOST is wrong, or the engine is down");
+        check_door(text_at(totals, {"broker"}), text_at(totals, {"certificate"}));
         check_agents(fleet);
         ask_clock(topics, link);
+    }
+
+    /// Who may come in, and for how long.
+    void check_door(const std::string& broker, const std::string& certificate) {
+        if (broker.starts_with("degraded"))
+            say(Grade::warn, "broker", broker, certificate == broker ? "" : "take compose/anonymous.yaml out of COMPOSE_FILE, then ./tools/up");
+        else if (!certificate.empty() && certificate != "none")
+            say(Grade::ok, "certificate", certificate);
     }
 
     void check_agents(const FleetView& fleet) {

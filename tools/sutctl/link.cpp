@@ -40,6 +40,10 @@ Failure unreachable(const Connection& to, const std::string& why) {
         return {k_refused, "the broker at " + to.url + " refuses user '" + to.user +
                                "': the name and password from " + to.from +
                                " are not (or no longer) its own"};
+    if (to.url.starts_with("mqtts://") || to.url.starts_with("wss://"))
+        return {k_unreachable, "cannot reach the broker at " + to.url + " (" + why + "). Does it run, is " +
+                                   (to.ca.empty() ? "SUTFLEET_CA its CA's file (not set now)" : to.ca + " its CA's certificate") +
+                                   ", and does its own certificate have this name (SUTFLEET_TLS_NAMES in .env)?"};
     return {
         k_unreachable,
         "cannot reach the broker at " + to.url + " (" + why +
@@ -56,6 +60,7 @@ Outcome<std::unique_ptr<Link>> Link::open(const Connection& connection,
     std::unique_ptr<Link> link(new Link(*std::move(wake), signals));
     mqtt::SessionOptions options;
     options.url = connection.url;
+    options.ca = connection.ca;
     options.client_id = random_client_id();
     options.user = connection.user;
     options.password = [password = connection.password] { return password; };

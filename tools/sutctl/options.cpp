@@ -96,6 +96,10 @@ void add_acting(CLI::App& app, Raw& raw) {
     reset->add_flag("--now", raw.options.now, "With --purge: also while a job runs, which is lost");
     reset->add_flag("--yes", raw.options.yes, "With --purge: do not ask");
     add_sut(reset, raw);
+    auto* credentials = add(app, "credentials", "Show our user and password at the broker, or change one: rotate NAME|--all");
+    credentials->add_flag("--all", raw.options.all, "Those of all SUTs, of operator and of viewer");
+    credentials->add_option("action", raw.options.step, "rotate (default: show)")->check(CLI::IsMember({"rotate"}));
+    credentials->add_option("name", raw.options.sut, "A SUT, operator or viewer");
     add(app, "plan", "Show what the supervisor would do next");
     add(app, "apply", "Release what the supervisor holds back");
 }
@@ -146,6 +150,10 @@ Parsed finish(const CLI::App& app, Raw raw) {
         return wrong(options.words.empty()
                          ? "submit: expected a command, or -f FILE"
                          : "submit: expected either a command or -f FILE, not both");
+    if (options.command == "credentials" && (options.all || !options.sut.empty()) != !options.step.empty())
+        return wrong("credentials rotate: expected the name of a SUT, operator, viewer, or --all");
+    if (options.command == "credentials" && options.all && !options.sut.empty())
+        return wrong("credentials rotate: expected either a name or --all, not both");
     return {std::move(options), 0, "", ""};
 }
 

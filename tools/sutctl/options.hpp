@@ -20,6 +20,7 @@ struct Options {
     bool follow = false;  ///< logs, events
     bool watch = false;   ///< ps
     bool wait = false;    ///< submit
+    bool all = false;     ///< credentials rotate
     bool dry_run = false;  ///< prune, add
     bool now = false;      ///< restart, reset: do not wait for the running job
     bool purge = false;    ///< reset
@@ -29,7 +30,7 @@ struct Options {
     std::string sut;
     std::string queue;               ///< submit, cancel: instead of a SUT
     std::string job;
-    std::string step;                ///< reinit; empty: all
+    std::string step;                ///< reinit; empty: all. credentials: `rotate`; empty: show
     std::string file;                ///< submit -f
     std::string from = "jobs";       ///< add: the template
     std::string shell;               ///< completion

@@ -23,6 +23,7 @@ Outcome<int> run_online(const Context& context) {
     if (command == "jobs") return jobs(context);
     if (command == "job") return job(context);
     if (command == "events") return events(context);
+    if (command == "credentials") return credentials(context);
     return control(context);
 }
 
@@ -32,6 +33,7 @@ Outcome<int> connect_and_run(const Options& options, const Screen& screen,
     auto connection =
         find_connection(from_environment, std::filesystem::current_path(error).string());
     if (!connection) return tl::make_unexpected(connection.error());
+    if (connection->open) screen.say("OPEN BROKER: whoever reaches it may do all that you may (compose/anonymous.yaml)");
     Topics topics(connection->prefix);
     return run_online({options, screen, signals, *std::move(connection), std::move(topics)});
 }

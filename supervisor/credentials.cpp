@@ -1,0 +1,82 @@
+// The supervisor's care for who may come to the broker: credentials that are changed, its certificate, and the open bench.
+
+#include "certificate.hpp"
+#include "supervisor.hpp"
+#include "sys/clock.hpp"
+#include "sys/log.hpp"
+
+namespace sutfleet {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto k_look_at_certificate = 1min;
+constexpr const char* k_all = "--all";
+constexpr const char* k_open_word =
+    "the broker is open: whoever reaches it may do all that the operator may (compose/anonymous.yaml)";
+
+}  // namespace
+
+/// A new one is delivered first: the agent has it before the broker asks for it.
+Result<std::string> Supervisor::rotate(const std::string& whose) {
+    if (whose == k_all) {
+        for (const auto& sut : registrar_.suts())
+            if (auto begun = rotate(sut); !begun) return fail(begun.error().with(sut.str()));
+        if (auto changed = registrar_.rotate_own(settings_.password_file); !changed) return fail(changed.error());
+        return "changing the credentials of " + std::to_string(registrar_.suts().size()) + " SUTs, and the supervisor's own";
+    }
+    const auto sut = SutName::parse(whose);
+    if (!sut) return fail(sut.error());
+    if (auto begun = rotate(*sut); !begun) return fail(begun.error());
+    return "changing the credential of " + sut->str();
+}
+
+Result<void> Supervisor::rotate(const SutName& sut) {
+    if (auto made = registrar_.rotate(sut); !made) return made;
+    if (fleet_.found(sut) == nullptr && !fleet_.history(sut).busy) return end_rotation(sut, registrar_.newest(sut));
+    fleet_.know(sut).delivered_hash = k_old_credential;
+    fleet_.touch(sut);
+    return {};
+}
+
+Result<void> Supervisor::end_rotation(const SutName& sut, const std::string& credential) {
+    if (auto done = registrar_.delivered(sut, credential); !done) return done;
+    say({format_rfc3339(sys::wall_now()), sut.str(), "rotate", "a new credential was asked for", "ok", ""});
+    return {};
+}
+
+/// After a delivery: the agent has this one.
+void Supervisor::settle_credential(const SutName& sut, const std::string& credential) {
+    if (!registrar_.rotating(sut)) return;
+    if (credential == registrar_.newest(sut)) {
+        if (const auto done = end_rotation(sut, credential); done) return;
+        else sys::log(sys::Level::error, "sut=" + sut.str() + " its new credential is not the broker's yet: " + done.error().message);
+    }
+    fleet_.know(sut).delivered_hash = k_old_credential;  // it was asked for meanwhile, or is to be tried again
+}
+
+/// Of the broker's files, when a connection to it was made: it may be another one, with nothing of what was.
+void Supervisor::restore_users() {
+    if (const auto restored = registrar_.restore(); !restored) sys::log(sys::Level::error, "broker users: " + restored.error().message);
+}
+
+/// What `fleet/state` says of the broker; a change for the worse is an event, too.
+void Supervisor::look_at_certificate(SteadyTime now) {
+    if (now < certificate_look_at_) return;
+    certificate_look_at_ = now + k_look_at_certificate;
+    auto word = certificate_word(certificates_end(settings_.auth_dir + "/tls"), sys::wall_now());
+    if (word == std::exchange(certificate_, word) || !word.starts_with("degraded")) return;
+    sys::log(sys::Level::warn, word);
+    say({format_rfc3339(sys::wall_now()), "", "certificate", word, "degraded", ""});
+}
+
+std::string Supervisor::broker_word() const {
+    if (settings_.open) return std::string("degraded: ") + k_open_word;
+    return certificate_.starts_with("degraded") ? certificate_ : "ok";
+}
+
+void Supervisor::warn_if_open() const {
+    if (settings_.open) sys::log(sys::Level::error, std::string("OPEN BROKER: ") + k_open_word);
+}
+
+}  // namespace sutfleet

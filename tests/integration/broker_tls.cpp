@@ -1,0 +1,158 @@
+// The stack's certificates as broker/certificates.sh makes them, and that our programs check them.
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <memory>
+
+#include "certificate.hpp"
+#include "mqtt/session.hpp"
+#include "sutctl_run.hpp"
+#include "sys/clock.hpp"
+#include "sys/file.hpp"
+
+using namespace sutfleet;
+using namespace std::chrono_literals;
+using test::eventually;
+using test::has;
+
+namespace {
+
+std::string text_of(const std::string& path) { return sys::read_file(path, 1 << 16).value_or(""); }
+
+/// A folder with a CA and a certificate for the names.
+struct Certificates {
+    explicit Certificates(std::vector<std::string> names, const std::string& days = "397") { make(std::move(names), days); }
+    test::Ran make(std::vector<std::string> names, const std::string& days = "397") const {
+        std::vector<std::string> argv{SOURCE_FOLDER "/broker/certificates.sh", folder.path(), folder.path() + "/tls"};
+        argv.insert(argv.end(), names.begin(), names.end());
+        return test::run(argv, {{"SUTFLEET_TLS_DAYS", days}});
+    }
+    [[nodiscard]] std::string ca() const { return folder.path() + "/ca.pem"; }
+    [[nodiscard]] std::string server() const { return text_of(folder.path() + "/tls/server.pem"); }
+    /// For the private broker's own listener.
+    [[nodiscard]] std::string listener(bool websockets = false) const {
+        const auto file = folder.path() + "/tls/broker.pem\n";
+        return (websockets ? "protocol websockets\ncertfile " : "certfile ") + file + "keyfile " + file;
+    }
+    test::TempFolder folder;
+};
+
+struct Client {
+    Client(const std::string& scheme, const test::PrivateBroker& broker, const std::string& ca) : wake(*sys::Wake::open()) {
+        mqtt::SessionOptions options;
+        options.url = scheme + "://127.0.0.1:" + std::to_string(broker.port());
+        options.client_id = "client";
+        options.ca = ca;
+        session = mqtt::Session::open(std::move(options), wake);
+    }
+    bool up() { return eventually([this] { return session->connected(); }); }
+    /// A first attempt has failed, and not for want of time.
+    bool refused() {
+        return eventually([this] { return !session->connected() && session->last_error() != "not connected yet" && !session->last_error().empty(); });
+    }
+    sys::Wake wake;
+    std::unique_ptr<mqtt::Session> session;
+};
+
+}  // namespace
+
+TEST_CASE("certificates: what is good stays; a missing name, an end that is near or another CA makes a new one") {
+    const Certificates made({"localhost", "127.0.0.1", "lab.example.org"});
+    const auto first = made.server();
+    REQUIRE(certificate_end(first));
+    CHECK(has(text_of(made.folder.path() + "/tls/broker.pem"), "PRIVATE KEY"));
+    CHECK_FALSE(has(first, "PRIVATE KEY"));
+    made.make({"localhost", "127.0.0.1"});
+    CHECK(made.server() == first);
+    made.make({"localhost", "192.0.2.7"});
+    const auto second = made.server();
+    CHECK(second != first);
+    const Certificates brief({"localhost"}, "30");
+    const auto short_lived = brief.server();
+    CHECK(*certificate_end(short_lived) < sys::wall_now() + 31 * 24h);
+    brief.make({"localhost"});
+    CHECK(*certificate_end(brief.server()) > sys::wall_now() + 390 * 24h);
+    CHECK(::rename((brief.folder.path() + "/ca.pem").c_str(), made.ca().c_str()) == 0);
+    CHECK(::rename((brief.folder.path() + "/ca.key").c_str(), (made.folder.path() + "/ca.key").c_str()) == 0);
+    made.make({"localhost"});
+    CHECK(made.server() != second);
+}
+
+TEST_CASE("certificates: what is no name is refused, and nothing is made of it") {
+    const Certificates made({"localhost"});
+    const auto before = made.server();
+    const auto ran = made.make({"localhost", "a,IP:0.0.0.0"});
+    CHECK(ran.exit != 0);
+    CHECK(has(ran.out, "expected a host name or an IP address"));
+    CHECK(made.server() == before);
+}
+
+TEST_CASE("tls: a broker with a certificate of our CA for this name is ours, by mqtts and by wss") {
+    const Certificates made({"localhost", "127.0.0.1"});
+    for (const bool websockets : {false, true}) {
+        CAPTURE(websockets);
+        const test::PrivateBroker broker(made.listener(websockets));
+        Client client(websockets ? "wss" : "mqtts", broker, made.ca());
+        CHECK(client.up());
+    }
+}
+
+TEST_CASE("tls: another CA's certificate and one for another name are refused") {
+    const Certificates made({"localhost", "127.0.0.1"}), other({"localhost", "127.0.0.1"}), elsewhere({"lab.example.org"});
+    for (const bool websockets : {false, true}) {
+        CAPTURE(websockets);
+        const auto scheme = websockets ? "wss" : "mqtts";
+        const test::PrivateBroker broker(made.listener(websockets)), strange(elsewhere.listener(websockets));
+        Client wrong_ca(scheme, broker, other.ca());
+        CHECK(wrong_ca.refused());
+        Client wrong_name(scheme, strange, elsewhere.ca());
+        CHECK(wrong_name.refused());
+        Client no_ca(scheme, broker, "");
+        CHECK(no_ca.refused());
+    }
+}
+
+TEST_CASE("tls: sutctl checks the certificate by the CA that stands beside its settings") {
+    const Certificates made({"127.0.0.1"}), other({"127.0.0.1"});
+    const test::PrivateBroker broker(made.listener());
+    const auto url = "mqtts://127.0.0.1:" + std::to_string(broker.port());
+    const auto ask = [&](const Certificates& by) {
+        const auto file = by.folder.path() + "/client.env";
+        REQUIRE(sys::write_file_atomic(file, "SUTFLEET_BROKER=" + url + "\nSUTFLEET_USER=operator\nSUTFLEET_PASSWORD=x\nSUTFLEET_CA=ca.pem\n", 0600, sys::Durability::fast));
+        return test::run(test::sutctl_argv("ps -q"), {{"SUTFLEET_ENV_FILE", file}, {"SUTFLEET_PASSWORD", ""}});
+    };
+    CHECK(ask(made).exit == 0);
+    const auto refused = ask(other);
+    CHECK(refused.exit == 3);
+    CHECK(has(refused.out, "its CA's certificate"));
+}
+
+TEST_CASE("certificate: degraded from 14 days before its end, with the date and what to do") {
+    const auto end = *parse_rfc3339("2027-03-15T10:00:00.000Z");
+    CHECK(certificate_word(end, end - 15 * 24h) == "until 2027-03-15");
+    CHECK(certificate_word(end, end - 14 * 24h + 1s) == "degraded: the broker's certificate ends on 2027-03-15; renew it by ./tools/up, which restarts no agent");
+    CHECK(has(certificate_word(end, end), "has ended on 2027-03-15"));
+    CHECK(certificate_word(fail(ErrorKind::not_found, "x"), end) == "none");
+    CHECK(has(certificate_word(certificate_end("no certificate"), end), "degraded: the broker's certificate cannot be read"));
+}
+
+TEST_CASE("certificate: the supervisor says it in fleet/state and as an event") {
+    const Certificates made({"localhost"}, "10");
+    const test::TempFolder folder;
+    test::PrivateBroker broker;
+    const auto wake = *sys::Wake::open();
+    mqtt::SessionOptions options;
+    options.url = broker.url();
+    options.client_id = "reader";
+    options.subscriptions = {{"fleet/#", 1, true}};
+    const auto reader = mqtt::Session::open(std::move(options), wake);
+    REQUIRE(eventually([&] { return reader->connected(); }));
+    test::Program supervisor({SUPERVISOR, "--conf-dir", folder.path(), "--state-dir", folder.path() + "/state", "--auth-dir", made.folder.path(),
+                              "--broker", broker.url(), "--docker-host", "unix:///no/engine.sock", "--metrics", "off"});
+    std::string state;
+    CHECK(eventually([&] {
+        for (const auto& message : reader->drain().messages)
+            if (message.topic == "fleet/state") state = message.payload;
+        return has(state, "\"broker\":\"degraded: the broker's certificate ends on");
+    }));
+}
