@@ -36,6 +36,10 @@ passwd_file /auth/supervisor.passwd supervisor fleet=supervisor
 client_env operator mqtt://broker:1883 /state/client.env
 cp /host/supervisor.password /state/supervisor.password
 chown -R "$owner" /host
+# Kept secrets, also those that were put there by hand: the supervisor's alone.
+mkdir -p /host/secrets
+chown -R 10001:10001 /host/secrets
+chmod -R u=rwX,go= /host/secrets
 chown 10001:10001 /auth /state /state/supervisor.password
 chown 0:10001 /state/client.env
 chmod 0640 /state/client.env

@@ -253,7 +253,7 @@ void Supervisor::report_sut(const SutName& sut) {
     const auto file = confs_.files().find(sut);
     report.wanted = "gone";
     if (file != confs_.files().end()) {
-        report.error = file->second.error;
+        report.error = file->second.trouble();
         report.conf = file->second.conf ? &*file->second.conf : nullptr;
         report.wanted = !report.error.empty() ? "error" : report.conf != nullptr && !report.conf->enabled ? "parked" : "running";
         if (report.wanted == "parked" && fleet_.found(sut) == nullptr)

@@ -1,5 +1,7 @@
 #include "executor.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "core/agent_files.hpp"
@@ -17,6 +19,7 @@ using namespace std::chrono_literals;
 constexpr auto k_probe_limit = 5s;
 constexpr auto k_hand_over_limit = 10min;
 constexpr int k_evidence_lines = 50;
+constexpr std::size_t k_past_limit = 16 * 1024;
 
 std::string generation() {
     return std::to_string(
@@ -163,16 +166,36 @@ Result<void> Executor::deliver(const Task& task, Outcome& outcome) {
 Result<void> Executor::deliver(const Task& task, Outcome& outcome, const Owner& who, bool with_state) {
     const auto& sut = task.action.sut;
     const auto& conf = *task.file.conf;
-    std::vector<Engine::Delivery> deliveries{
-        {conf_volume(settings_, sut),
-         conf_entries(settings_, sut, task.file, build_, task.credential, generation(), who)}};
+    const auto fresh = generation();
+    std::vector<Engine::Delivery> deliveries;
+    // Before the conf, which is what the agent wakes for.
+    if (!conf.secrets.empty()) deliveries.push_back(secrets_delivery(sut, task.file, fresh, who));
+    deliveries.push_back({conf_volume(settings_, sut), conf_entries(settings_, sut, task.file, build_, task.credential, fresh, who)});
     if (with_state)
         deliveries.push_back({state_volume(settings_, sut),
                               {{VolumeEntry::Kind::folder, ".", {}, 0755, who.uid, who.gid}}});
     const auto image = image_of(settings_, conf);
     auto done = task.retry ? engine_.deliver(image, helper_labels(settings_), deliveries) : courier_.deliver(image, std::move(deliveries));
     if (done) outcome.delivered_hash = task.delivery_hash;
+    if (done && !conf.secrets.empty()) remember_secrets(sut, task.file, fresh);
     return done;
+}
+
+/// The keys that were delivered, never a value.
+std::string Executor::secrets_record(const SutName& sut) const { return settings_.state_dir + "/secrets/" + sut.str(); }
+
+Engine::Delivery Executor::secrets_delivery(const SutName& sut, const ConfFile& file, const std::string& generation, Owner who) {
+    const auto past = decode_past_secrets(sys::read_file(secrets_record(sut), k_past_limit).value_or(""));
+    return {secrets_volume(settings_, sut), secret_entries(file.secrets, generation, past, who)};
+}
+
+void Executor::remember_secrets(const SutName& sut, const ConfFile& file, const std::string& generation) {
+    PastSecrets past{generation, {}};
+    for (const auto& [key, value] : file.secrets) past.keys.push_back(key);
+    auto kept = sys::make_folders(settings_.state_dir + "/secrets", 0700);
+    if (kept) kept = sys::write_file_atomic(secrets_record(sut), encode_past_secrets(past), 0600, sys::Durability::durable);
+    // The old values then stay in the volume until the container is made anew.
+    if (!kept) sys::log(sys::Level::warn, "sut=" + sut.str() + " " + kept.error().message);
 }
 
 Result<void> Executor::create(const Task& task, Outcome& outcome) {
@@ -182,6 +205,8 @@ Result<void> Executor::create(const Task& task, Outcome& outcome) {
     const auto who = owner(conf);
     if (!who) return fail(who.error());
     if (auto made = engine_.create_volume(conf_volume(settings_, sut), stack_labels(settings_)); !made) return made;
+    if (!conf.secrets.empty())
+        if (auto made = engine_.create_volume(secrets_volume(settings_, sut), stack_labels(settings_)); !made) return made;
     if (auto given = hand_over_state(sut, conf, *who); !given) return given;
     if (auto delivered = deliver(task, outcome, *who, true); !delivered) return delivered;
     const auto wanted = container_of(settings_, sut, conf, build_, *who, task.agents, engine_cpus());
@@ -226,7 +251,10 @@ Result<void> Executor::remove(const Task& task, bool with_conf) {
     if (auto stopped = engine_.stop(task.container, task.stop_timeout); !stopped && stopped.error().kind != ErrorKind::not_found)
         return stopped;
     if (auto removed = engine_.remove(task.container); !removed) return removed;
-    return with_conf ? engine_.remove_volume(conf_volume(settings_, task.action.sut)) : Result<void>{};
+    if (!with_conf) return {};
+    if (auto removed = engine_.remove_volume(secrets_volume(settings_, task.action.sut)); !removed) return removed;
+    [[maybe_unused]] const auto forgotten = ::unlink(secrets_record(task.action.sut).c_str());
+    return engine_.remove_volume(conf_volume(settings_, task.action.sut));
 }
 
 }  // namespace sutfleet

@@ -25,6 +25,7 @@
 #include "reconcile.hpp"
 #include "registrar.hpp"
 #include "report.hpp"
+#include "secret_store.hpp"
 #include "session_ender.hpp"
 #include "settings.hpp"
 #include "sys/dir_watch.hpp"
@@ -58,6 +59,7 @@ class Supervisor {
     void wait(std::optional<SteadyTime> until);
     void take_signals();
     std::optional<SteadyTime> observe_confs(SteadyTime now);
+    std::set<SutName> observe_secrets(const std::set<SutName>& changed, SteadyTime now);
     void register_users(const std::set<SutName>& changed);
     [[nodiscard]] Wanted wanted(const SutName& sut, const ConfFile& file) const;
 
@@ -110,6 +112,7 @@ class Supervisor {
     std::unique_ptr<EngineEvents> events_;
     std::optional<sys::DirWatch> watch_;
     ConfFolder confs_;
+    SecretStore secrets_;
     Registrar registrar_;
     mqtt::Board board_;
     std::unique_ptr<mqtt::Session> session_;

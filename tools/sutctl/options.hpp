@@ -20,6 +20,7 @@ struct Options {
     bool follow = false;  ///< logs, events
     bool watch = false;   ///< ps
     bool wait = false;    ///< submit
+    bool shared = false;  ///< secret: of all SUTs
     bool dry_run = false;  ///< prune, add
     std::optional<std::size_t> tail;
     std::optional<std::chrono::milliseconds> timeout;  ///< submit: of the job
@@ -29,8 +30,9 @@ struct Options {
     std::string step;                ///< reinit; empty: all
     std::string file;                ///< submit -f
     std::string from = "jobs";       ///< add: the template
+    std::string action;              ///< secret: set, ls, rm
     std::string shell;               ///< completion
-    std::vector<std::string> words;  ///< submit: the command; validate: the files; add: key=value
+    std::vector<std::string> words;  ///< submit: the command; validate: the files; add: key=value; secret: the SUT, the key
 };
 
 struct Parsed {
