@@ -193,30 +193,29 @@ std::vector<VolumeEntry> secret_entries(const SecretValues& values, const std::s
     for (const auto& [key, value] : values)
         out.push_back({Kind::link, key, std::string(agent_files::k_current) + "/" + key, 0777, 0, 0});
     out.push_back({Kind::link, std::string(agent_files::k_current), folder, 0777, 0, 0});
-    if (!past.generation.empty() && past.generation != generation)
-        for (const auto& key : past.keys)
-            out.push_back({Kind::file, ".g" + past.generation + "/" + key, {}, 0400, owner.uid, owner.gid});
+    for (const auto& [old, keys] : past)
+        for (const auto& key : keys)
+            if (old != generation) out.push_back({Kind::file, ".g" + old + "/" + key, {}, 0400, owner.uid, owner.gid});
     return out;
 }
 
 std::string encode_past_secrets(const PastSecrets& past) {
-    auto out = past.generation + "\n";
-    for (const auto& key : past.keys) out += key + "\n";
+    std::string out;
+    for (const auto& [generation, keys] : past)
+        for (const auto& key : keys) out += generation + " " + key + "\n";
     return out;
 }
 
 PastSecrets decode_past_secrets(std::string_view text) {
     PastSecrets out;
-    const auto line = [&] {
-        const auto end = std::min(text.find('\n'), text.size());
-        const auto one = std::string(text.substr(0, end));
-        text.remove_prefix(std::min(text.size(), end + 1));
-        return one;
-    };
-    out.generation = line();
-    if (out.generation.find_first_not_of("0123456789") != std::string::npos) return {};
-    while (!text.empty())
-        if (auto key = line(); is_secret_key(key)) out.keys.push_back(std::move(key));
+    while (!text.empty()) {
+        const auto line = text.substr(0, text.find('\n'));
+        text.remove_prefix(std::min(text.size(), line.size() + 1));
+        const auto generation = line.substr(0, line.find(' '));
+        const auto key = line.substr(std::min(line.size(), generation.size() + 1));
+        const bool is_number = !generation.empty() && generation.find_first_not_of("0123456789") == std::string_view::npos;
+        if (is_number && is_secret_key(key)) out[std::string(generation)].emplace_back(key);
+    }
     return out;
 }
 

@@ -48,15 +48,13 @@ inline constexpr std::int64_t k_default_pids = 4096;
 [[nodiscard]] std::vector<VolumeEntry> conf_entries(const Settings& settings, const SutName& sut, const ConfFile& file,
                                                     const std::string& build, const std::string& credential,
                                                     const std::string& generation, Owner owner);
-/// What was delivered of secrets before, so that their old values can be taken away.
-struct PastSecrets {
-    std::string generation;
-    std::vector<std::string> keys;
-};
-/// One generation of the secrets' volume, each file the agent's alone; those of the one before are emptied.
+/// Generations of secrets that were or may have been delivered, and their keys: their values are to be taken away.
+using PastSecrets = std::map<std::string, std::vector<std::string>>;
+/// One generation of the secrets' volume, each file the agent's alone; those of the past ones are emptied.
 [[nodiscard]] std::vector<VolumeEntry> secret_entries(const SecretValues& values, const std::string& generation,
                                                       const PastSecrets& past, Owner owner);
 [[nodiscard]] std::string encode_past_secrets(const PastSecrets& past);
+/// What is no such record is none.
 [[nodiscard]] PastSecrets decode_past_secrets(std::string_view text);
 
 /// Changes with anything that is delivered.

@@ -19,7 +19,7 @@ using namespace std::chrono_literals;
 constexpr auto k_probe_limit = 5s;
 constexpr auto k_hand_over_limit = 10min;
 constexpr int k_evidence_lines = 50;
-constexpr std::size_t k_past_limit = 16 * 1024;
+constexpr std::size_t k_past_limit = 1024 * 1024;
 
 std::string generation() {
     return std::to_string(
@@ -30,6 +30,12 @@ std::map<std::string, std::string> helper_labels(const Settings& settings) {
     auto labels = stack_labels(settings);
     labels["io.sutfleet.role"] = "helper";
     return labels;
+}
+
+std::vector<std::string> keys_of(const SecretValues& values) {
+    std::vector<std::string> out;
+    for (const auto& [key, value] : values) out.push_back(key);
+    return out;
 }
 
 /// What an engine says whose earlier life ended while the container did: "task <id>: already exists", "id already in use".
@@ -169,7 +175,11 @@ Result<void> Executor::deliver(const Task& task, Outcome& outcome, const Owner& 
     const auto fresh = generation();
     std::vector<Engine::Delivery> deliveries;
     // Before the conf, which is what the agent wakes for.
-    if (!conf.secrets.empty()) deliveries.push_back(secrets_delivery(sut, task.file, fresh, who));
+    if (!conf.secrets.empty()) {
+        auto secrets = begin_secrets(sut, task.file, fresh, who);
+        if (!secrets) return fail(secrets.error());
+        deliveries.push_back(*std::move(secrets));
+    }
     deliveries.push_back({conf_volume(settings_, sut), conf_entries(settings_, sut, task.file, build_, task.credential, fresh, who)});
     if (with_state)
         deliveries.push_back({state_volume(settings_, sut),
@@ -177,25 +187,31 @@ Result<void> Executor::deliver(const Task& task, Outcome& outcome, const Owner& 
     const auto image = image_of(settings_, conf);
     auto done = task.retry ? engine_.deliver(image, helper_labels(settings_), deliveries) : courier_.deliver(image, std::move(deliveries));
     if (done) outcome.delivered_hash = task.delivery_hash;
-    if (done && !conf.secrets.empty()) remember_secrets(sut, task.file, fresh);
+    if (done && !conf.secrets.empty()) end_secrets(sut, task.file, fresh);
     return done;
 }
 
-/// The keys that were delivered, never a value.
+/// Generations and keys, never a value.
 std::string Executor::secrets_record(const SutName& sut) const { return settings_.state_dir + "/secrets/" + sut.str(); }
 
-Engine::Delivery Executor::secrets_delivery(const SutName& sut, const ConfFile& file, const std::string& generation, Owner who) {
-    const auto past = decode_past_secrets(sys::read_file(secrets_record(sut), k_past_limit).value_or(""));
-    return {secrets_volume(settings_, sut), secret_entries(file.secrets, generation, past, who)};
+Result<void> Executor::write_secrets_record(const SutName& sut, const PastSecrets& past) const {
+    if (auto made = sys::make_folders(settings_.state_dir + "/secrets", 0700); !made) return made;
+    return sys::write_file_atomic(secrets_record(sut), encode_past_secrets(past), 0600, sys::Durability::durable);
 }
 
-void Executor::remember_secrets(const SutName& sut, const ConfFile& file, const std::string& generation) {
-    PastSecrets past{generation, {}};
-    for (const auto& [key, value] : file.secrets) past.keys.push_back(key);
-    auto kept = sys::make_folders(settings_.state_dir + "/secrets", 0700);
-    if (kept) kept = sys::write_file_atomic(secrets_record(sut), encode_past_secrets(past), 0600, sys::Durability::durable);
-    // The old values then stay in the volume until the container is made anew.
-    if (!kept) sys::log(sys::Level::warn, "sut=" + sut.str() + " " + kept.error().message);
+/// On record before it is delivered: a delivery that is cut off leaves values behind, too.
+Result<Engine::Delivery> Executor::begin_secrets(const SutName& sut, const ConfFile& file, const std::string& generation, Owner who) {
+    auto past = decode_past_secrets(sys::read_file(secrets_record(sut), k_past_limit).value_or(""));
+    Engine::Delivery out{secrets_volume(settings_, sut), secret_entries(file.secrets, generation, past, who)};
+    past[generation] = keys_of(file.secrets);
+    if (auto kept = write_secrets_record(sut, past); !kept) return fail(kept.error());
+    return out;
+}
+
+void Executor::end_secrets(const SutName& sut, const ConfFile& file, const std::string& generation) {
+    // Emptied ones are emptied once more otherwise.
+    if (const auto kept = write_secrets_record(sut, {{generation, keys_of(file.secrets)}}); !kept)
+        sys::log(sys::Level::warn, "sut=" + sut.str() + " " + kept.error().message);
 }
 
 Result<void> Executor::create(const Task& task, Outcome& outcome) {
