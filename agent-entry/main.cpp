@@ -14,6 +14,7 @@
 #include "sys/crash_point.hpp"
 #include "sys/file.hpp"
 #include "sys/log.hpp"
+#include "sys/process.hpp"
 
 namespace {
 
@@ -67,6 +68,7 @@ int main(int argc, char** argv) {
     if (only_own) return own(folders.state, owner);
     // A reader of our own log that is stuck costs lines of it, never a turn of the main loop.
     sutfleet::sys::never_block_on_pipe(STDERR_FILENO);
+    sutfleet::sys::forbid_dumps();
     sutfleet::sys::start_log("agent-entry");
     auto agent = sutfleet::agent::Agent::open(folders);
     if (agent) return (*agent)->run();
