@@ -7,6 +7,7 @@
 #include <array>
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 #include <random>
 
 #include "core/agent_files.hpp"
@@ -262,9 +263,19 @@ void Agent::settle_children(SteadyTime now) {
     }
 }
 
+/// They come before the conf, and can change without it.
+void Agent::look_for_secrets() {
+    std::error_code error;
+    const auto target = std::filesystem::read_symlink(folders_.secrets + "/" + std::string(agent_files::k_current), error);
+    if (target == secrets_seen_) return;
+    secrets_seen_ = target;
+    pump_->set_secrets(read_secrets(folders_.secrets));
+}
+
 void Agent::reload(SteadyTime now) {
     next_conf_look_ = now + k_conf_look;  // in case that an event was lost
     if (watch_.drain()) sys::log(sys::Level::warn, "the conf's folder went away");
+    look_for_secrets();
     auto conf = read_conf(folders_);
     if (!conf || *conf == conf_ || conf->sut != conf_.sut) return;  // half-written: the next wake finds it whole
     const auto& old = conf_.rules;
@@ -276,7 +287,6 @@ void Agent::reload(SteadyTime now) {
     book_->set_policy(conf_.rules.submit);
     job_folders_->set_rules(conf_.rules.jobs);
     log_->set_limits(conf_.rules.log.max_bytes, conf_.rules.log.keep);
-    pump_->set_secrets(read_secrets(folders_.secrets));
     sys::log(sys::Level::info, "the conf was reloaded");
     household_->set_conf(conf_, now);
     if (command_changed && !stopping_) restart_command(now);

@@ -90,6 +90,7 @@ class Agent {
     void hear_signals(SteadyTime now);
     void reap();
     void settle_children(SteadyTime now);
+    void look_for_secrets();
     void reload(SteadyTime now);
     void begin_stop(SteadyTime now);
     [[nodiscard]] bool stopped() const;
@@ -193,6 +194,7 @@ class Agent {
     std::optional<SteadyTime> uptime_asked_;  ///< when the broker was asked how long it has run
     SteadyTime next_beat_{};
     SteadyTime next_conf_look_{};
+    std::string secrets_seen_;  ///< the generation whose values are masked
     std::string since_;
     std::string last_state_;
     std::string rejection_;

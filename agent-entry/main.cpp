@@ -15,6 +15,7 @@
 #include "sys/file.hpp"
 #include "sys/log.hpp"
 #include "sys/slice.hpp"
+#include "sys/process.hpp"
 
 namespace {
 
@@ -69,6 +70,7 @@ int main(int argc, char** argv) {
     // A reader of our own log that is stuck costs lines of it, never a turn of the main loop.
     sutfleet::sys::never_block_on_pipe(STDERR_FILENO);
     sutfleet::sys::set_slice(sutfleet::sys::k_shortest_slice);  // our turns are short, those of jobs are not
+    sutfleet::sys::forbid_dumps();
     sutfleet::sys::start_log("agent-entry");
     auto agent = sutfleet::agent::Agent::open(folders);
     if (agent) return (*agent)->run();

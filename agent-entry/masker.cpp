@@ -32,11 +32,19 @@ Secrets::Secrets(const std::vector<std::string>& values) {
     for (const auto& one : patterns_) begins_.at(static_cast<unsigned char>(one.front())) = true;
 }
 
+std::shared_ptr<const Secrets> Secrets::and_those_of(const Secrets& other) const {
+    auto all = patterns_;
+    all.insert(all.end(), other.patterns_.begin(), other.patterns_.end());
+    return std::make_shared<const Secrets>(all);
+}
+
 std::shared_ptr<const Secrets> read_secrets(const std::string& folder) {
     std::vector<std::string> values;
     const auto names = sys::list_folder(folder);
     for (const auto& name : names.value_or(std::vector<std::string>{})) {
+        if (name.starts_with('.')) continue;  // what the names are links to
         auto value = sys::read_file(folder + "/" + name, k_secret_limit);
+        if (!value && value.error().kind == ErrorKind::not_found) continue;  // a link of one that is not kept any more
         if (!value) {
             sys::log(sys::Level::warn, "a secret is not masked in output: " + value.error().message);
             continue;

@@ -16,6 +16,8 @@ class Secrets {
     static constexpr std::size_t k_least = 4;  ///< bytes; a shorter value would mask half of all output
 
     explicit Secrets(const std::vector<std::string>& values);
+    /// Both: a value that was exchanged can still be good, and a program still have it.
+    [[nodiscard]] std::shared_ptr<const Secrets> and_those_of(const Secrets& other) const;
     [[nodiscard]] bool none() const { return patterns_.empty(); }
 
   private:
@@ -31,6 +33,8 @@ class Masker {
   public:
     explicit Masker(std::shared_ptr<const Secrets> secrets) : secrets_(std::move(secrets)) {}
 
+    /// From the next chunk on.
+    void set_secrets(std::shared_ptr<const Secrets> secrets) { secrets_ = std::move(secrets); }
     /// @return what can be written by now: what may be the begin of a secret waits for the next chunk
     std::string pass(std::string_view chunk);
     /// @return what waited; the stream has ended

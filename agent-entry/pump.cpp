@@ -40,7 +40,9 @@ Pump::~Pump() {
 
 void Pump::set_secrets(std::shared_ptr<const Secrets> secrets) {
     const std::scoped_lock lock(mutex_);
-    secrets_ = std::move(secrets);
+    secrets_ = secrets->and_those_of(*newest_secrets_);
+    newest_secrets_ = std::move(secrets);
+    ++secrets_version_;
 }
 
 Result<std::pair<SourceId, sys::UniqueFd>> Pump::add(std::shared_ptr<LogFile> log, const std::string& label) {
@@ -54,7 +56,6 @@ Result<std::pair<SourceId, sys::UniqueFd>> Pump::add(std::shared_ptr<LogFile> lo
     source->log = std::move(log);
     if (!label.empty()) source->label.emplace(label);
     const std::scoped_lock lock(mutex_);
-    if (!secrets_->none()) source->masker.emplace(secrets_);
     source->id = next_++;
     sources_.push_back(source);
     wake_.notify();
@@ -151,7 +152,19 @@ bool Pump::empty(Source& source, bool finishing, std::span<char> buffer) {
     return true;
 }
 
+/// Secrets can change while a child runs.
+void Pump::renew_masker(Source& source) {
+    if (source.secrets_version == secrets_version_) return;
+    const std::scoped_lock lock(mutex_);
+    source.secrets_version = secrets_version_;
+    if (source.masker)
+        source.masker->set_secrets(secrets_);
+    else if (!secrets_->none())
+        source.masker.emplace(secrets_);
+}
+
 void Pump::take(Source& source, std::string_view bytes) {
+    renew_masker(source);
     if (!source.masker) return pass_on(source, bytes);
     pass_on(source, source.masker->pass(bytes));
 }

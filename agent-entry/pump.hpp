@@ -31,7 +31,7 @@ class Pump {
     static Result<std::unique_ptr<Pump>> open(const sys::Wake& owner, int out);
     ~Pump();
 
-    /// What is masked in the output of sources that are added from now on.
+    /// What is masked in output from now on, beside what was before: a program may still have that.
     void set_secrets(std::shared_ptr<const Secrets> secrets);
     /// Makes a pipe whose bytes go to `log`; with a label, line by line behind it. @return the write end, for the child.
     Result<std::pair<SourceId, sys::UniqueFd>> add(std::shared_ptr<LogFile> log, const std::string& label = {});
@@ -58,6 +58,7 @@ class Pump {
         sys::UniqueFd fd;
         std::shared_ptr<LogFile> log;
         std::optional<Masker> masker;
+        std::uint64_t secrets_version = 0;  ///< that the masker has
         std::optional<LineLabel> label;
         bool finishing = false;  ///< guarded by mutex_
     };
@@ -70,6 +71,7 @@ class Pump {
     [[nodiscard]] std::vector<std::shared_ptr<Source>> sources() const;
     /// @return false at the end of the stream.
     bool empty(Source& source, bool finishing, std::span<char> buffer);
+    void renew_masker(Source& source);
     void take(Source& source, std::string_view bytes);
     void pass_on(Source& source, std::string_view bytes);
     void write_out(const Source& source, std::string_view bytes);
@@ -87,6 +89,8 @@ class Pump {
     std::string trouble_;
     std::vector<std::shared_ptr<LogFile>> unsettled_;  ///< logs with something that is not on disk yet
     std::shared_ptr<const Secrets> secrets_ = std::make_shared<const Secrets>(std::vector<std::string>{});
+    std::shared_ptr<const Secrets> newest_secrets_ = secrets_;
+    std::atomic<std::uint64_t> secrets_version_{0};
     SourceId next_ = 1;
     std::atomic<std::size_t> listened_{1};
     std::atomic<std::size_t> unheard_{0};  ///< bytes since the owner listened, or was notified

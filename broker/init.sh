@@ -38,6 +38,10 @@ passwd_file /auth/supervisor.passwd supervisor=/state/supervisor.password fleet=
 # shellcheck disable=SC2086  # a list of names
 sutfleet-certificates /host /auth/tls localhost broker 127.0.0.1 ${SUTFLEET_HOST_NAME:-} ${SUTFLEET_TLS_NAMES//,/ }
 chown -R "$owner" /host
+# Kept secrets, also those that were put there by hand: the supervisor's alone.
+mkdir -p /host/secrets
+chown -R 10001:10001 /host/secrets
+chmod -R u=rwX,go= /host/secrets
 chown 10001:10001 /auth /state /state/supervisor.password
 chown 0:10001 /state/client.env
 chmod 0640 /state/client.env

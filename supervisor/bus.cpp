@@ -309,7 +309,7 @@ void Supervisor::report_sut(const SutName& sut) {
     const auto file = confs_.files().find(sut);
     report.wanted = "gone";
     if (file != confs_.files().end()) {
-        report.error = file->second.error;
+        report.error = file->second.trouble();
         if (report.error.empty() && file->second.conf) report.error = context_trouble(contexts_, settings_, *file->second.conf);
         report.conf = file->second.conf ? &*file->second.conf : nullptr;
         report.wanted = !report.error.empty() ? "error" : report.conf != nullptr && !report.conf->enabled ? "parked" : "running";

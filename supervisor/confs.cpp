@@ -85,6 +85,13 @@ std::optional<SteadyTime> ConfFolder::look(SteadyTime now) {
     return pending ? std::min(*pending, scan_at_) : scan_at_;
 }
 
+void ConfFolder::set_secrets(const SutName& sut, const SecretValues& values, const std::string& error) {
+    const auto file = files_.find(sut);
+    if (file == files_.end()) return;
+    file->second.secrets = values;
+    file->second.secrets_error = error;
+}
+
 std::optional<SteadyTime> ConfFolder::again() const {
     if (pending_.empty()) return std::nullopt;
     return std::ranges::min_element(pending_, {}, &std::pair<const SutName, SteadyTime>::second)->second;
@@ -150,7 +157,7 @@ void ConfFolder::read(const SutName& sut, const std::vector<std::string>& names)
         file.error = text.error().message;
         return;
     }
-    auto decoded = decode_sut_conf(sut, *text);
+    auto decoded = decode_sut_conf(sut, *text, rules_);
     if (!decoded) {
         file.error = explain(name, decoded.error());
         return;

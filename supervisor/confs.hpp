@@ -11,7 +11,9 @@
 #include <utility>
 #include <vector>
 
+#include "core/host_rules.hpp"
 #include "core/ids.hpp"
+#include "core/secret_rules.hpp"
 #include "core/sut_conf.hpp"
 #include "core/timestamp.hpp"
 
@@ -27,11 +29,17 @@ struct ConfFile {
     std::optional<SutConf> conf;  ///< the newest that was right, also while the file has an error
     std::string error;            ///< file:line:column: what was expected; empty when right
     std::vector<Companion> companions;  ///< the conf itself and its companions
+    SecretValues secrets{};             ///< that the conf asks for, see set_secrets
+    std::string secrets_error{};        ///< which of them are not there
+
+    /// Why it does not run; empty when it does.
+    [[nodiscard]] const std::string& trouble() const { return error.empty() ? secrets_error : error; }
 };
 
 class ConfFolder {
   public:
-    explicit ConfFolder(std::string folder) : folder_(std::move(folder)) {}
+    /// `rules`: what the host gives to confs, outlives this; null: all.
+    explicit ConfFolder(std::string folder, const HostRules* rules = nullptr) : folder_(std::move(folder)), rules_(rules) {}
 
     /// Looks at all files. @return when to look again because something is absent or half-written.
     std::optional<SteadyTime> scan(SteadyTime now);
@@ -41,6 +49,8 @@ class ConfFolder {
     /// cannot be read, and every k_scan_all. @return when to look again
     std::optional<SteadyTime> look(SteadyTime now);
     void touch_all() { scan_at_ = {}; }
+    /// What was found of the secrets that a conf asks for. @param error empty when all are there
+    void set_secrets(const SutName& sut, const SecretValues& values, const std::string& error);
     /// The SUTs whose files came, changed or went since the last call.
     [[nodiscard]] std::set<SutName> take_changed() { return std::exchange(changed_, {}); }
     [[nodiscard]] const std::map<SutName, ConfFile>& files() const { return files_; }
@@ -65,6 +75,7 @@ class ConfFolder {
     void read(const SutName& sut, const std::vector<std::string>& names);
 
     const std::string folder_;
+    const HostRules* const rules_;
     std::map<SutName, ConfFile> files_;
     std::map<SutName, Stamps> stamps_;
     std::map<SutName, SteadyTime> absent_since_;

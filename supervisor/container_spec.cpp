@@ -69,6 +69,8 @@ std::chrono::milliseconds auto_interval(std::size_t agents, int cpus) {
     return std::chrono::seconds(std::max(10L, std::lround(std::ceil(seconds))));
 }
 
+double default_cpus(int cpus) { return cpus > 1 ? cpus - 1 : 0.75; }
+
 std::string interval_line(const Plan& plan, std::size_t agents, int cpus) {
     const auto makes = [](const Action& action) { return action.verb == Verb::create || action.verb == Verb::recreate; };
     if (cpus == 0 || std::ranges::none_of(plan.actions, makes)) return {};
@@ -84,6 +86,7 @@ std::string conf_volume(const Settings& settings, const SutName& sut) { return s
 std::string state_volume(const Settings& settings, const SutName& sut) {
     return settings.stack + "-" + sut.str() + "-state";
 }
+std::string secrets_volume(const Settings& settings, const SutName& sut) { return settings.stack + "-" + sut.str() + "-secrets"; }
 std::string programs_volume(const Settings& settings, const std::string& build) {
     return settings.stack + "-programs-" + build;
 }
@@ -102,9 +105,10 @@ std::string config_hash(const Settings& settings, const SutConf& conf) {
         digest.add("mount").add(mount.source).add(mount.target).add(mount.writable ? "rw" : "ro");
     for (const auto& device : shape.devices) digest.add("device").add(device);
     for (const auto& cap : shape.cap_add) digest.add("cap").add(cap);
-    if (shape.memory) digest.add("memory").add(std::to_string(*shape.memory));
+    if (!conf.secrets.empty()) digest.add("secrets");  // whether there is a volume of them, not which
+    digest.add("memory").add(std::to_string(shape.memory.value_or(k_default_memory)));
     if (shape.cpus) digest.add("cpus").add(std::to_string(*shape.cpus));
-    if (shape.pids) digest.add("pids").add(std::to_string(*shape.pids));
+    digest.add("pids").add(std::to_string(shape.pids.value_or(k_default_pids)));
     return digest.hex();
 }
 
@@ -143,14 +147,16 @@ AgentContainer container_of(const Settings& settings, const SutName& sut, const 
     out.volumes = {{programs_volume(settings, build), std::string(agent_files::k_programs), false},
                    {conf_volume(settings, sut), std::string(agent_files::k_conf), false},
                    {state_volume(settings, sut), std::string(agent_files::k_state), true}};
+    if (!conf.secrets.empty())
+        out.volumes.push_back({secrets_volume(settings, sut), std::string(agent_files::k_secrets), false});
     out.tmpfs = {{std::string(agent_files::k_run), "rw,nosuid,nodev,noexec,size=1m,mode=0755" + own},
                  {"/tmp", "rw,nosuid,nodev,exec,size=256m,mode=1777"}};
     out.mounts = shape.mounts;
     out.devices = shape.devices;
     out.network = shape.network.empty() ? settings.network : shape.network;
-    out.memory = shape.memory;
-    out.cpus = shape.cpus;
-    out.pids = shape.pids ? shape.pids : std::optional<std::int64_t>(4096);
+    out.memory = shape.memory.value_or(k_default_memory);
+    out.cpus = shape.cpus.value_or(default_cpus(cpus));
+    out.pids = shape.pids.value_or(k_default_pids);
     out.user = shape.user;
     out.cap_add = shape.cap_add;
     using namespace std::chrono_literals;
@@ -179,10 +185,45 @@ std::vector<VolumeEntry> conf_entries(const Settings& settings, const SutName& s
     return out;
 }
 
+std::vector<VolumeEntry> secret_entries(const SecretValues& values, const std::string& generation, const PastSecrets& past, Owner owner) {
+    using Kind = VolumeEntry::Kind;
+    const auto folder = ".g" + generation;
+    std::vector<VolumeEntry> out{{Kind::folder, folder, {}, 0500, owner.uid, owner.gid}};
+    for (const auto& [key, value] : values) out.push_back({Kind::file, folder + "/" + key, value, 0400, owner.uid, owner.gid});
+    for (const auto& [key, value] : values)
+        out.push_back({Kind::link, key, std::string(agent_files::k_current) + "/" + key, 0777, 0, 0});
+    out.push_back({Kind::link, std::string(agent_files::k_current), folder, 0777, 0, 0});
+    for (const auto& [old, keys] : past)
+        for (const auto& key : keys)
+            if (old != generation) out.push_back({Kind::file, ".g" + old + "/" + key, {}, 0400, owner.uid, owner.gid});
+    return out;
+}
+
+std::string encode_past_secrets(const PastSecrets& past) {
+    std::string out;
+    for (const auto& [generation, keys] : past)
+        for (const auto& key : keys) out += generation + " " + key + "\n";
+    return out;
+}
+
+PastSecrets decode_past_secrets(std::string_view text) {
+    PastSecrets out;
+    while (!text.empty()) {
+        const auto line = text.substr(0, text.find('\n'));
+        text.remove_prefix(std::min(text.size(), line.size() + 1));
+        const auto generation = line.substr(0, line.find(' '));
+        const auto key = line.substr(std::min(line.size(), generation.size() + 1));
+        const bool is_number = !generation.empty() && generation.find_first_not_of("0123456789") == std::string_view::npos;
+        if (is_number && is_secret_key(key)) out[std::string(generation)].emplace_back(key);
+    }
+    return out;
+}
+
 std::string delivery_hash(const Settings& settings, const SutName& sut, const ConfFile& file) {
     Digest digest;
     digest.add(agent_json(settings, sut, *file.conf, ""));
     for (const auto& companion : file.companions) digest.add(companion.name).add(companion.content);
+    for (const auto& [key, value] : file.secrets) digest.add(key).add(value);
     return digest.hex();
 }
 

@@ -1,5 +1,7 @@
 #include "executor.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "core/agent_files.hpp"
@@ -17,6 +19,7 @@ using namespace std::chrono_literals;
 constexpr auto k_probe_limit = 5s;
 constexpr auto k_hand_over_limit = 10min;
 constexpr int k_evidence_lines = 50;
+constexpr std::size_t k_past_limit = 1024 * 1024;
 
 std::string generation() {
     return std::to_string(
@@ -27,6 +30,12 @@ std::map<std::string, std::string> helper_labels(const Settings& settings) {
     auto labels = stack_labels(settings);
     labels["io.sutfleet.role"] = "helper";
     return labels;
+}
+
+std::vector<std::string> keys_of(const SecretValues& values) {
+    std::vector<std::string> out;
+    for (const auto& [key, value] : values) out.push_back(key);
+    return out;
 }
 
 /// What an engine says whose earlier life ended while the container did: "task <id>: already exists", "id already in use".
@@ -170,9 +179,15 @@ Result<void> Executor::deliver(const Task& task, Outcome& outcome) {
 Result<void> Executor::deliver(const Task& task, Outcome& outcome, const Owner& who, bool with_state) {
     const auto& sut = task.action.sut;
     const auto& conf = *task.file.conf;
-    std::vector<Engine::Delivery> deliveries{
-        {conf_volume(settings_, sut),
-         conf_entries(settings_, sut, task.file, build_, task.credential, generation(), who)}};
+    const auto fresh = generation();
+    std::vector<Engine::Delivery> deliveries;
+    // Before the conf, which is what the agent wakes for.
+    if (!conf.secrets.empty()) {
+        auto secrets = begin_secrets(sut, task.file, fresh, who);
+        if (!secrets) return fail(secrets.error());
+        deliveries.push_back(*std::move(secrets));
+    }
+    deliveries.push_back({conf_volume(settings_, sut), conf_entries(settings_, sut, task.file, build_, task.credential, fresh, who)});
     if (with_state)
         deliveries.push_back({state_volume(settings_, sut),
                               {{VolumeEntry::Kind::folder, ".", {}, 0755, who.uid, who.gid}}});
@@ -182,7 +197,31 @@ Result<void> Executor::deliver(const Task& task, Outcome& outcome, const Owner& 
         outcome.delivered_hash = task.delivery_hash;
         outcome.credential = task.credential;
     }
+    if (done && !conf.secrets.empty()) end_secrets(sut, task.file, fresh);
     return done;
+}
+
+/// Generations and keys, never a value.
+std::string Executor::secrets_record(const SutName& sut) const { return settings_.state_dir + "/secrets/" + sut.str(); }
+
+Result<void> Executor::write_secrets_record(const SutName& sut, const PastSecrets& past) const {
+    if (auto made = sys::make_folders(settings_.state_dir + "/secrets", 0700); !made) return made;
+    return sys::write_file_atomic(secrets_record(sut), encode_past_secrets(past), 0600, sys::Durability::durable);
+}
+
+/// On record before it is delivered: a delivery that is cut off leaves values behind, too.
+Result<Engine::Delivery> Executor::begin_secrets(const SutName& sut, const ConfFile& file, const std::string& generation, Owner who) {
+    auto past = decode_past_secrets(sys::read_file(secrets_record(sut), k_past_limit).value_or(""));
+    Engine::Delivery out{secrets_volume(settings_, sut), secret_entries(file.secrets, generation, past, who)};
+    past[generation] = keys_of(file.secrets);
+    if (auto kept = write_secrets_record(sut, past); !kept) return fail(kept.error());
+    return out;
+}
+
+void Executor::end_secrets(const SutName& sut, const ConfFile& file, const std::string& generation) {
+    // Emptied ones are emptied once more otherwise.
+    if (const auto kept = write_secrets_record(sut, {{generation, keys_of(file.secrets)}}); !kept)
+        sys::log(sys::Level::warn, "sut=" + sut.str() + " " + kept.error().message);
 }
 
 Result<void> Executor::create(const Task& task, Outcome& outcome) {
@@ -192,6 +231,8 @@ Result<void> Executor::create(const Task& task, Outcome& outcome) {
     const auto who = owner(conf);
     if (!who) return fail(who.error());
     if (auto made = engine_.create_volume(conf_volume(settings_, sut), stack_labels(settings_)); !made) return made;
+    if (!conf.secrets.empty())
+        if (auto made = engine_.create_volume(secrets_volume(settings_, sut), stack_labels(settings_)); !made) return made;
     if (auto given = hand_over_state(sut, conf, *who); !given) return given;
     if (auto delivered = deliver(task, outcome, *who, true); !delivered) return delivered;
     const auto wanted = container_of(settings_, sut, conf, build_, *who, task.agents, engine_cpus());
@@ -236,7 +277,10 @@ Result<void> Executor::remove(const Task& task, bool with_conf) {
     if (auto stopped = engine_.stop(task.container, task.stop_timeout); !stopped && stopped.error().kind != ErrorKind::not_found)
         return stopped;
     if (auto removed = engine_.remove(task.container); !removed) return removed;
-    return with_conf ? engine_.remove_volume(conf_volume(settings_, task.action.sut)) : Result<void>{};
+    if (!with_conf) return {};
+    if (auto removed = engine_.remove_volume(secrets_volume(settings_, task.action.sut)); !removed) return removed;
+    [[maybe_unused]] const auto forgotten = ::unlink(secrets_record(task.action.sut).c_str());
+    return engine_.remove_volume(conf_volume(settings_, task.action.sut));
 }
 
 Result<void> Executor::purge(const Task& task) {

@@ -54,6 +54,10 @@ class Executor {
     Result<void> create(const Task& task, Outcome& outcome);
     Result<void> deliver(const Task& task, Outcome& outcome);
     Result<void> deliver(const Task& task, Outcome& outcome, const Owner& who, bool with_state);
+    [[nodiscard]] std::string secrets_record(const SutName& sut) const;
+    Result<Engine::Delivery> begin_secrets(const SutName& sut, const ConfFile& file, const std::string& generation, Owner who);
+    void end_secrets(const SutName& sut, const ConfFile& file, const std::string& generation);
+    Result<void> write_secrets_record(const SutName& sut, const PastSecrets& past) const;
     Result<void> hand_over_state(const SutName& sut, const SutConf& conf, Owner to);
     Result<void> start(const Task& task, Outcome& outcome);
     Result<void> restart(const Task& task, Outcome& outcome);

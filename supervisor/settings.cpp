@@ -1,6 +1,7 @@
 #include "settings.hpp"
 
 #include <CLI/CLI.hpp>
+#include <iostream>
 
 #include "core/version.hpp"
 #include "sys/file.hpp"
@@ -27,6 +28,7 @@ tl::expected<Settings, int> read_settings(int argc, char** argv) {
     option("--topic-prefix", out.topic_prefix, "SUTFLEET_TOPIC_PREFIX", "prefix of all topics");
     option("--conf-dir", out.conf_dir, "SUTFLEET_CONF_DIR", "folder of the confs");
     option("--context-dir", out.context_dir, "SUTFLEET_CONTEXT_DIR", "folder of the contexts");
+    option("--secrets-dir", out.secrets_dir, "SUTFLEET_SECRETS_DIR", "folder of the kept secrets");
     option("--state-dir", out.state_dir, "SUTFLEET_STATE_DIR", "lock, credentials, evidence");
     option("--auth-dir", out.auth_dir, "SUTFLEET_AUTH_DIR", "folder shared with the broker");
     option("--agent-tree", out.agent_tree, "SUTFLEET_AGENT_TREE", "the agents' programs");
@@ -35,6 +37,11 @@ tl::expected<Settings, int> read_settings(int argc, char** argv) {
     option("--metrics", out.metrics, "SUTFLEET_METRICS",
            "where to serve Prometheus's metrics: unix:///path, tcp://127.0.0.1:port or off (default: metrics.sock in the state folder)");
     app.add_flag("--open", out.open, "say that the broker asks nobody for a password")->envname("SUTFLEET_OPEN");
+    AllowLists allow;
+    option("--allow-mounts", allow.mounts, "SUTFLEET_ALLOW_MOUNTS", "folders, devices and volumes that confs may mount: /srv/lab,/srv/out=rw,/dev/ttyUSB*");
+    option("--allow-images", allow.images, "SUTFLEET_ALLOW_IMAGES", "patterns of images that confs may name (default: any)");
+    option("--allow-caps", allow.caps, "SUTFLEET_ALLOW_CAPS", "further capabilities that confs may add: NET_ADMIN");
+    option("--allow-networks", allow.networks, "SUTFLEET_ALLOW_NETWORKS", "patterns of networks that confs may name");
     app.add_flag("--plan", out.plan_only, "print what would be done and why, and do nothing");
     try {
         app.parse(argc, argv);
@@ -42,6 +49,15 @@ tl::expected<Settings, int> read_settings(int argc, char** argv) {
         const int code = app.exit(error);
         return tl::make_unexpected(code == 0 ? 0 : 2);
     }
+    auto rules = parse_host_rules(allow);
+    if (!rules) {
+        std::cerr << "supervisor: " << rules.error().message << "\n";
+        return tl::make_unexpected(2);
+    }
+    out.host_rules = *std::move(rules);
+    out.host_rules.stack = out.stack;
+    out.host_rules.network = out.network;
+    out.host_rules.agent_image = out.agent_image;
     if (out.metrics.empty()) out.metrics = "unix://" + out.state_dir + "/metrics.sock";
     if (out.agent_broker.empty()) out.agent_broker = out.broker;
     return out;

@@ -3,7 +3,7 @@
 
 #include <string>
 
-#include "core/result.hpp"
+#include "core/host_rules.hpp"
 
 namespace sutfleet {
 
@@ -18,12 +18,14 @@ struct Settings {
     std::string topic_prefix;
     std::string conf_dir = "/sut";
     std::string context_dir = "/contexts";
+    std::string secrets_dir = "/secrets";
     std::string state_dir = "/var/lib/sutfleet-supervisor";
     std::string auth_dir = "/var/lib/sutfleet-auth";
     std::string agent_tree = "/opt/sutfleet/agent-tree";
     std::string agent_image = "sutfleet/agent:latest";
     std::string network;
     std::string metrics;  ///< where they are served: unix:///path, tcp://127.0.0.1:port, off
+    HostRules host_rules;  ///< what confs may ask of the host
     bool plan_only = false;
     bool open = false;  ///< the broker asks nobody for a password
 };

@@ -89,8 +89,9 @@ Supervisor::Supervisor(const Settings& settings, sys::Wake wake, sys::Signals si
       signals_(std::move(signals)),
       lock_(std::move(lock)),
       engine_(std::move(engine)),
-      confs_(settings.conf_dir),
+      confs_(settings.conf_dir, &settings_.host_rules),
       contexts_(settings.context_dir),
+      secrets_(settings.secrets_dir),
       registrar_(settings.state_dir, settings.auth_dir),
       sessions_(wake_),
       executor_(std::make_unique<Executor>(settings_, *engine_, wake_)),
@@ -160,7 +161,8 @@ void Supervisor::wait(std::optional<SteadyTime> until) {
     const auto limit = sys::steady_now() + 1s;
     const auto left = std::min(until.value_or(limit), limit) - sys::steady_now();
     const auto ms = std::chrono::ceil<std::chrono::milliseconds>(left).count();
-    std::array<pollfd, 3> set{{{wake_.fd(), POLLIN, 0}, {signals_.fd(), POLLIN, 0}, {watch_ ? watch_->fd() : -1, POLLIN, 0}}};
+    std::array<pollfd, 4> set{{{wake_.fd(), POLLIN, 0}, {signals_.fd(), POLLIN, 0}, {watch_ ? watch_->fd() : -1, POLLIN, 0},
+                               {secrets_.fd(), POLLIN, 0}}};
     ::poll(set.data(), set.size(), static_cast<int>(std::clamp<decltype(ms)>(ms, 0, 1000)));
     if ((set[0].revents & POLLIN) != 0) wake_.clear();
 }
@@ -184,8 +186,10 @@ std::optional<SteadyTime> Supervisor::observe_confs(SteadyTime now) {
         watch_.reset();
         confs_.touch_all();
     }
-    const auto again = confs_.look(now);
-    const auto changed = confs_.take_changed();
+    auto again = confs_.look(now);
+    auto changed = confs_.take_changed();
+    changed.merge(observe_secrets(changed, now));
+    if (const auto due = secrets_.due()) keep_sooner(again, due);
     for (const auto& sut : changed) {
         const auto file = confs_.files().find(sut);
         fleet_.want(sut, file == confs_.files().end() ? std::nullopt : std::optional(wanted(sut, file->second)));
@@ -197,6 +201,22 @@ std::optional<SteadyTime> Supervisor::observe_confs(SteadyTime now) {
         register_users(std::exchange(unregistered_, {}));
     }
     return again;
+}
+
+/// @return the SUTs whose secrets came, changed or went.
+std::set<SutName> Supervisor::observe_secrets(const std::set<SutName>& changed, SteadyTime now) {
+    for (const auto& sut : changed) {
+        const auto file = confs_.files().find(sut);
+        const bool known = file != confs_.files().end() && file->second.conf;
+        secrets_.want(sut, known ? file->second.conf->secrets : SecretStore::Keys{});
+        confs_.set_secrets(sut, secrets_.values(sut), secrets_.trouble(sut));
+    }
+    auto read = secrets_.look(now);
+    for (const auto& sut : read) {
+        confs_.set_secrets(sut, secrets_.values(sut), secrets_.trouble(sut));
+        fleet_.touch(sut);  // there may be another reason to tell
+    }
+    return read;
 }
 
 void Supervisor::register_users(const std::set<SutName>& changed) {
@@ -219,7 +239,7 @@ void Supervisor::register_users(const std::set<SutName>& changed) {
 
 Wanted Supervisor::wanted(const SutName& sut, const ConfFile& file) const {
     Wanted one;
-    if (!file.error.empty() || !file.conf || !context_trouble(contexts_, settings_, *file.conf).empty()) {
+    if (!file.trouble().empty() || !file.conf || !context_trouble(contexts_, settings_, *file.conf).empty()) {
         one.kind = Wanted::Kind::broken;
         return one;
     }
@@ -344,7 +364,7 @@ Result<std::string> Supervisor::plan(const Settings& settings) {
     if (!engine) return fail(engine.error());
     auto found = (*engine)->agents(settings.stack);
     if (!found) return fail(found.error());
-    ConfFolder confs(settings.conf_dir);
+    ConfFolder confs(settings.conf_dir, &settings.host_rules);
     confs.scan(sys::steady_now());
     if (!confs.known()) return fail(ErrorKind::permanent, confs.complaints().begin()->second);
     ContextFolder contexts(settings.context_dir);
@@ -357,9 +377,14 @@ Result<std::string> Supervisor::plan(const Settings& settings) {
         if (!one && one.error().kind != ErrorKind::not_found) return fail(one.error());
         if (one) observation.found.insert_or_assign(*sut, *std::move(one));
     }
+    for (const auto& [sut, conf_file] : confs.files()) {
+        if (!conf_file.conf) continue;
+        const auto values = SecretStore::read(settings.secrets_dir, sut, conf_file.conf->secrets);
+        confs.set_secrets(sut, values.value_or(SecretValues{}), values ? std::string() : values.error().message);
+    }
     for (const auto& [sut, file] : confs.files()) {
         Wanted one;
-        one.kind = file.conf ? (file.conf->enabled ? Wanted::Kind::run : Wanted::Kind::parked) : Wanted::Kind::broken;
+        one.kind = file.conf && file.trouble().empty() ? (file.conf->enabled ? Wanted::Kind::run : Wanted::Kind::parked) : Wanted::Kind::broken;
         if (file.conf) {
             if (!context_trouble(contexts, settings, *file.conf).empty()) one.kind = Wanted::Kind::broken;
             one.config_hash = config_hash(settings, with_image(contexts, *file.conf));
@@ -375,8 +400,8 @@ Result<std::string> Supervisor::plan(const Settings& settings) {
     auto text = to_text(plan);
     if (const auto info = (*engine)->ping()) text += interval_line(plan, observation.wanted.size(), info->cpus);
     for (const auto& [sut, file] : confs.files())
-        if (!file.error.empty())
-            text += "error " + sut.str() + ": " + file.error + "\n";
+        if (!file.trouble().empty())
+            text += "error " + sut.str() + ": " + file.trouble() + "\n";
         else if (const auto why = context_trouble(contexts, settings, *file.conf); !why.empty())
             text += "error " + sut.str() + ": " + why + "\n";
     for (const auto& [name, why] : confs.complaints()) text += "error " + name + ": " + why + "\n";

@@ -29,6 +29,7 @@
 #include "reconcile.hpp"
 #include "registrar.hpp"
 #include "report.hpp"
+#include "secret_store.hpp"
 #include "session_ender.hpp"
 #include "settings.hpp"
 #include "sut_order.hpp"
@@ -63,6 +64,7 @@ class Supervisor {
     void wait(std::optional<SteadyTime> until);
     void take_signals();
     std::optional<SteadyTime> observe_confs(SteadyTime now);
+    std::set<SutName> observe_secrets(const std::set<SutName>& changed, SteadyTime now);
     void register_users(const std::set<SutName>& changed);
     [[nodiscard]] Wanted wanted(const SutName& sut, const ConfFile& file) const;
 
@@ -140,6 +142,7 @@ class Supervisor {
     ConfFolder confs_;
     ContextFolder contexts_;
     ImageBook images_;
+    SecretStore secrets_;
     Registrar registrar_;
     mqtt::Board board_;
     std::unique_ptr<mqtt::Session> session_;

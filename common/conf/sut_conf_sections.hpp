@@ -2,6 +2,7 @@
 // The parts of a conf, each read by one function from the root map. Internal to conf/.
 
 #include "conf/sut_conf_reader.hpp"
+#include "core/host_rules.hpp"
 
 namespace sutfleet::conf {
 
@@ -13,8 +14,10 @@ void read_container(MapReader& root, SutConf& out);
 void read_household(MapReader& root, HouseholdRules& out);
 /// What may be submitted: submit.
 void read_submit(MapReader& root, SubmitPolicy& out);
-/// Keys that are checked in form and not acted on: secrets.
-void read_later(MapReader& root, SutConf& out);
+/// The secrets, by key; each also sets its `<KEY>_FILE` in env, so read that before.
+void read_secrets(MapReader& root, SutConf& out);
+/// Whether the host may give what the container asks for.
+void check_host(MapReader& root, const HostRules& rules);
 /// The published keys of a testflinger-agent conf.
 void read_testflinger(MapReader& root, SutConf& out);
 

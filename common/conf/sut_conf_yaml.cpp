@@ -41,7 +41,7 @@ std::string to_string(std::string_view file, const ConfError& error) {
 }
 
 tl::expected<SutConf, std::vector<ConfError>> decode_sut_conf(const SutName& name,
-                                                              std::string_view text) {
+                                                              std::string_view text, const HostRules* rules) {
     auto tree = conf::parse_tree(text);
     if (!tree) return tl::make_unexpected(conf::shown(std::move(tree.error())));
     std::vector<ConfError> errors;
@@ -56,9 +56,10 @@ tl::expected<SutConf, std::vector<ConfError>> decode_sut_conf(const SutName& nam
     root.boolean("enabled", out.enabled);
     conf::read_agent(root, out);
     conf::read_container(root, out);
+    if (rules != nullptr) conf::check_host(root, *rules);
     conf::read_household(root, out.agent.household);
     conf::read_submit(root, out.agent.submit);
-    conf::read_later(root, out);
+    conf::read_secrets(root, out);
     conf::read_testflinger(root, out);
     root.finish();
     if (out.agent.queues.empty()) out.agent.queues = {name.str()};

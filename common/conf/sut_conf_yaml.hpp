@@ -7,6 +7,7 @@
 #include <tl/expected.hpp>
 #include <vector>
 
+#include "core/host_rules.hpp"
 #include "core/ids.hpp"
 #include "core/sut_conf.hpp"
 
@@ -27,8 +28,8 @@ inline constexpr std::size_t k_conf_limit = 256 * 1024;  ///< bytes; a larger co
 
 inline constexpr std::size_t k_conf_errors = 50;  ///< told of one conf; the last one counts the others
 
-/// Every broken rule of the text, not only the first.
-tl::expected<SutConf, std::vector<ConfError>> decode_sut_conf(const SutName& name,
-                                                              std::string_view text);
+/// Every broken rule of the text, not only the first. `rules`: what the host gives; null: all.
+tl::expected<SutConf, std::vector<ConfError>> decode_sut_conf(const SutName& name, std::string_view text,
+                                                              const HostRules* rules = nullptr);
 
 }  // namespace sutfleet

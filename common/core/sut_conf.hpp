@@ -165,6 +165,7 @@ struct SutConf {
     bool enabled = true;
     AgentRules agent;
     ContainerShape container;
+    std::map<std::string, std::string> secrets;  ///< key -> name of the kept secret; never a value
     /// Keys that are valid but that this version does not act on, for a warning: "probes (line 12)".
     std::vector<std::string> not_acted_on;
     bool operator==(const SutConf&) const = default;

@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include <unistd.h>
@@ -12,6 +14,7 @@
 #include <climits>
 #include <csignal>
 #include <memory>
+#include <mutex>
 
 #include "sys/slice.hpp"
 
@@ -27,13 +30,55 @@ bool give(int fd, int as, int null_flags) {
     return from >= 0 && (from == as ? ::fcntl(from, F_SETFD, 0) == 0 : ::dup2(from, as) >= 0);
 }
 
-/// Before the program runs, so that it can start nothing that has another rank. It is this child's alone, in whosever memory it
-/// runs: the kernel makes that exception for CLONE_VFORK.
-void offer_to_oom_killer() {
-    const int fd = ::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-    if (fd < 0) return;
-    [[maybe_unused]] const auto written = ::write(fd, "1000", 4);
-    ::close(fd);
+/// Our own rank in the kernel's choice when memory runs out; a child has its parent's. It has to be open before we are not
+/// dumpable: from then on /proc/self is root's.
+class OwnRank {
+  public:
+    static OwnRank& get() {
+        static OwnRank rank;
+        return rank;
+    }
+    /// For as long as it lives, whoever we start is the kernel's first choice; so are we, for the moment until the child's
+    /// exec, but of all with that rank the kernel takes the largest.
+    class Offer {
+      public:
+        Offer(OwnRank& rank, bool offered) : rank_(rank), lock_(rank.mutex_, std::defer_lock), offered_(offered) {
+            if (!offered_) return;
+            lock_.lock();
+            rank_.write("1000");
+        }
+        ~Offer() {
+            if (offered_) rank_.write(rank_.before_);
+        }
+        Offer(const Offer&) = delete;
+        Offer& operator=(const Offer&) = delete;
+
+      private:
+        OwnRank& rank_;
+        std::unique_lock<std::mutex> lock_;
+        const bool offered_;
+    };
+
+  private:
+    OwnRank() : fd_(::open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC)) {
+        std::array<char, 16> text{};
+        const auto got = fd_ ? ::pread(fd_.get(), text.data(), text.size(), 0) : -1;
+        if (got > 0) before_.assign(text.data(), static_cast<std::size_t>(got));
+    }
+    void write(std::string_view rank) const {
+        if (fd_) [[maybe_unused]] const auto written = ::pwrite(fd_.get(), rank.data(), rank.size(), 0);
+    }
+
+    const UniqueFd fd_;
+    std::string before_ = "0";
+    std::mutex mutex_;  ///< one child at a time
+};
+
+/// Libraries open descriptors that are not close-on-exec: a child has its own three, and no connection of ours.
+void close_others() {
+    constexpr unsigned k_first = STDERR_FILENO + 1, k_enough = 4096;
+    if (::syscall(SYS_close_range, k_first, ~0U, 0U) == 0) return;
+    for (unsigned fd = k_first; fd < k_enough; ++fd) ::close(static_cast<int>(fd));  // a kernel before 5.9
 }
 
 constexpr std::size_t k_child_stack = 64 * 1024;
@@ -51,12 +96,12 @@ int become(const ChildSide& side) {
     const auto& request = side.request;
     for (const int signal : k_reset) ::signal(signal, SIG_DFL);
     if (::setsid() < 0) return errno;
-    if (request.offered_to_oom_killer) offer_to_oom_killer();
     set_slice(k_usual_slice);
     if (!request.working_folder.empty() && ::chdir(request.working_folder.c_str()) != 0) return errno;
     if (!give(request.in, STDIN_FILENO, O_RDONLY) || !give(request.out, STDOUT_FILENO, O_WRONLY) ||
         !give(request.err, STDERR_FILENO, O_WRONLY))
         return errno;
+    close_others();
     sigset_t none;
     sigemptyset(&none);
     ::sigprocmask(SIG_SETMASK, &none, nullptr);
@@ -100,6 +145,7 @@ Result<Child> spawn(const SpawnRequest& request) {
     const auto environment = c_strings(request.environment);
     ChildSide side{request, argv.data(), environment.data()};
     const auto stack = std::make_unique_for_overwrite<char[]>(k_child_stack);
+    const OwnRank::Offer offer(OwnRank::get(), request.offered_to_oom_killer);
     const SignalsBlocked blocked;
     // As posix_spawn does it, which cannot give the child its rank for the kernel's choice when memory runs out.
     const pid_t pid = ::clone(run_child, stack.get() + k_child_stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &side);
@@ -107,6 +153,13 @@ Result<Child> spawn(const SpawnRequest& request) {
     if (side.error == 0) return Child{pid};
     ::waitpid(pid, nullptr, 0);
     return fail(errno_error(request.argv.front(), side.error));
+}
+
+void forbid_dumps() {
+    [[maybe_unused]] const auto& open = OwnRank::get();
+    const rlimit none{0, 0};
+    ::setrlimit(RLIMIT_CORE, &none);
+    ::prctl(PR_SET_DUMPABLE, 0L, 0L, 0L, 0L);
 }
 
 int shell_code(const Error& error) { return error.kind == ErrorKind::not_found ? 127 : 126; }

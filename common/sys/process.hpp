@@ -27,8 +27,12 @@ struct Child {
     pid_t pid = -1;  ///< also its process group and session
 };
 
+/// The child has its three streams and no other descriptor of ours.
 /// @return not_found or permanent when the program cannot be run (what a shell calls 127 and 126).
 Result<Child> spawn(const SpawnRequest& request);
+/// From now on nobody of our own user can read our memory, trace us or take our descriptors, and no core of us or of a child is
+/// written: what we hold is more than what a child may have. A child that has begun its program is as open as any other.
+void forbid_dumps();
 /// What a shell calls a program that is not there (127), or cannot be run (126). `error`: of spawn.
 [[nodiscard]] int shell_code(const Error& error);
 

@@ -254,6 +254,7 @@ std::string encode_errand(const Engine::Errand& errand) {
                    {"ReadonlyRootfs", true},
                    {"CapDrop", {"ALL"}},
                    {"CapAdd", errand.cap_add},
+                   {"PidsLimit", 64},
                    {"SecurityOpt", {"no-new-privileges"}}}}});
 }
 

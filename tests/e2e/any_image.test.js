@@ -33,7 +33,7 @@ const confs = {
   'i-foreign': { image: image('foreign'), command: "trap 'exit 9' TERM; echo up; while :; do sleep 0.1; done", health },
   'i-user': { command: 'echo up; exec sleep 1000', health },
   'i-nobody': { image: image('foreign'), user: 'nosuch', health },
-  'i-rights': { image: 'debian:bookworm-slim', user: '0:0', cap_add: ['NET_ADMIN'], mounts: [{ source: `${stack}-shared`, target: '/shared', mode: 'rw' }], health },
+  'i-rights': { image: 'debian:bookworm-slim', user: '0:0', cap_add: ['NET_BIND_SERVICE'], mounts: [{ source: `${stack}-shared`, target: '/shared', mode: 'rw' }], health },
   'i-memory': { command: 'echo up; exec sleep 100000', restart: 'always', resources: { memory: '96m' }, health },
   'i-pids': { command: 'exec sleep 100000', // one that has to fork would fail
                resources: { pids: 120 }, timeouts: { stop: '2s' }, health },
@@ -127,7 +127,7 @@ test.describe('any image', { concurrency: true }, () => {
     for (const sut of ['i-bare', 'i-rights']) await isOk(sut);
     const caps = async (sut) => BigInt(`0x${/^CapEff:\s*(\w+)$/m.exec(await output(sut, 'grep CapEff /proc/self/status'))[1]}`);
     assert.equal(await caps('i-bare'), 0n);
-    assert.equal(await caps('i-rights'), 1n << 12n); // CAP_NET_ADMIN
+    assert.equal(await caps('i-rights'), 1n << 10n); // CAP_NET_BIND_SERVICE
     for (const sut of ['i-bare', 'i-rights']) {
       assert.equal(await output(sut, 'touch /x /usr/x 2>/dev/null || echo refused; echo x > /tmp/x && cat /tmp/x'), 'refused\nx\n');
       assert.equal(await output(sut, 'touch /sut/x /opt/sutfleet/x 2>/dev/null || echo refused'), 'refused\n');

@@ -117,6 +117,19 @@ TEST_CASE("we run as soon as we are woken, and what we start like any other prog
     CHECK(sys::slice_of(agent.pid()) == (usual == sys::Slice{} ? usual : sys::k_shortest_slice));
 }
 
+TEST_CASE("a child has its three streams and no other descriptor of ours, whoever left one open") {
+    const test::TempFolder folder;
+    const int careless = ::open("/dev/null", O_RDONLY);  // as a library does
+    const sys::UniqueFd left(careless), high(::fcntl(careless, F_DUPFD, 500));
+    const sys::UniqueFd out(::open((folder.path() + "/out").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+    const auto child = sys::spawn({{"/bin/ls", "/proc/self/fd"}, {}, folder.path(), -1, out.get(), out.get()});
+    REQUIRE(child);
+    int status = -1;
+    REQUIRE(::waitpid(child->pid, &status, 0) == child->pid);
+    CHECK(status == 0);
+    CHECK(sys::read_file(folder.path() + "/out", 64).value_or("") == "0\n1\n2\n3\n");  // the last one is ls's own
+}
+
 TEST_CASE("what cannot be started says why, and leaves no zombie") {
     CHECK(sys::spawn({{"/no/such/program"}, {}, {}, -1, -1, -1}).error().kind == ErrorKind::not_found);
     CHECK(sys::spawn({{"no-such-program-anywhere"}, {}, {}, -1, -1, -1}).error().kind == ErrorKind::not_found);

@@ -90,7 +90,7 @@ TEST_CASE("conf: JSON is accepted, a block text and CRLF too") {
 }
 
 TEST_CASE("conf: what later versions do is checked and listed") {
-    CHECK(good("command: x\nsecrets: {A: b}\n").not_acted_on == std::vector<std::string>{"secrets (line 2)"});
+    CHECK(good("command: x\ncontext: lab\n").not_acted_on == std::vector<std::string>{"context (line 2)"});
 }
 
 TEST_CASE("conf: init, services, renew and probes") {

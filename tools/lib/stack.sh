@@ -4,7 +4,7 @@ sut_names() { find "$SUTFLEET_SUT_DIR" -maxdepth 1 -name '*.conf' -printf '%f\n'
 sutctl() { SUTFLEET_ENV_FILE=$SUTFLEET_HOME/client.env "$SUTFLEET_HOME/bin/sutctl" "$@"; }
 start_stack() {
   say "starting the stack '$COMPOSE_PROJECT_NAME'"
-  mkdir -p "$SUTFLEET_HOME"
+  mkdir -p "$SUTFLEET_HOME/secrets"
   compose up -d --no-build
 }
 install_sutctl() { # a program with its own libraries, for this host

@@ -23,6 +23,7 @@ struct Context {
 
 int validate(const Options& options, const Screen& screen);
 Outcome<int> add(const Options& options, const Screen& screen);
+Outcome<int> secret(const Options& options, const Screen& screen);
 int doctor(const Options& options, const Screen& screen, const sys::Signals& signals);
 /// `completion suts`: what the scripts ask for.
 Outcome<int> list_suts(const Options& options, const Screen& screen, const sys::Signals& signals);

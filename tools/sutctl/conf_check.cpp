@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cstdlib>
 #include <filesystem>
 #include <map>
+#include <optional>
 #include <set>
 
 #include "conf/sut_conf_tree.hpp"
@@ -118,6 +120,22 @@ void check_queues(const conf::Node& root, CheckedFile& out) {
     }
 }
 
+/// What the stack's owner allows, where that is known: `tools/ctl` and the supervisor's container tell it.
+const Result<HostRules>* host_rules() {
+    static const auto k_rules = []() -> std::optional<Result<HostRules>> {
+        const auto value = [](const char* name) { const char* text = std::getenv(name); return std::string(text == nullptr ? "" : text); };
+        if (std::getenv("SUTFLEET_ALLOW_MOUNTS") == nullptr) return std::nullopt;
+        auto rules = parse_host_rules({value("SUTFLEET_ALLOW_MOUNTS"), value("SUTFLEET_ALLOW_IMAGES"), value("SUTFLEET_ALLOW_CAPS"), value("SUTFLEET_ALLOW_NETWORKS")});
+        if (!rules) return rules;
+        const auto stack = value("SUTFLEET_STACK");
+        rules->stack = stack.empty() ? value("COMPOSE_PROJECT_NAME") : stack;
+        rules->network = rules->stack + "-bus";
+        rules->agent_image = value("SUTFLEET_AGENT_IMAGE");
+        return rules;
+    }();
+    return k_rules ? &*k_rules : nullptr;
+}
+
 CheckedFile check(const std::string& path, const std::vector<std::string>& companions) {
     CheckedFile out{path, true, {}, {}};
     const fs::path file(path);
@@ -137,7 +155,12 @@ CheckedFile check(const std::string& path, const std::vector<std::string>& compa
         out.errors.push_back({0, 0, without(path, text.error().message)});
         return out;
     }
-    const auto decoded = decode_sut_conf(*name, *text);
+    const auto* rules = host_rules();
+    if (rules != nullptr && !*rules) {
+        out.errors.push_back({0, 0, rules->error().message});
+        return out;
+    }
+    const auto decoded = decode_sut_conf(*name, *text, rules == nullptr ? nullptr : &**rules);
     if (!decoded) {
         for (const auto& error : decoded.error()) out.errors.push_back({error.line, error.column, error.message});
         return out;

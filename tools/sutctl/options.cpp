@@ -76,6 +76,12 @@ void add_acting(CLI::App& app, Raw& raw) {
     conf->add_option("name", raw.options.sut, "Name of the SUT")->required();
     conf->add_option("values", raw.options.words, "key=value for each key of the template");
 
+    auto* secret = add(app, "secret", "Keep a secret of a SUT (value from stdin or -f FILE), list their names, remove one");
+    secret->add_flag("--shared", raw.options.shared, "Of all SUTs that ask for it, instead of one");
+    secret->add_option("-f,--file", raw.options.file, "The value, as it is in a file; - is stdin");
+    secret->add_option("action", raw.options.action, "set, ls or rm")->required()->check(CLI::IsMember({"set", "ls", "rm"}));
+    secret->add_option("words", raw.options.words, "Name of the SUT, key");
+
     auto* cancel = add(app, "cancel", "Cancel the running job, or one by its id; with --queue one of a queue");
     cancel->add_option("--queue", raw.options.queue, "Name of a queue, instead of a SUT");
     cancel->add_option("sut", raw.options.sut, "Name of the SUT, unless there is a queue");

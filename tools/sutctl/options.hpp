@@ -21,6 +21,7 @@ struct Options {
     bool watch = false;   ///< ps
     bool wait = false;    ///< submit
     bool all = false;     ///< credentials rotate
+    bool shared = false;  ///< secret: of all SUTs
     bool dry_run = false;  ///< prune, add
     bool now = false;      ///< restart, reset: do not wait for the running job
     bool purge = false;    ///< reset
@@ -33,8 +34,9 @@ struct Options {
     std::string step;                ///< reinit; empty: all. credentials: `rotate`; empty: show
     std::string file;                ///< submit -f
     std::string from = "jobs";       ///< add: the template
+    std::string action;              ///< secret: set, ls, rm
     std::string shell;               ///< completion
-    std::vector<std::string> words;  ///< submit: the command; validate: the files; add: key=value
+    std::vector<std::string> words;  ///< submit: the command; validate: the files; add: key=value; secret: the SUT, the key
 };
 
 struct Parsed {

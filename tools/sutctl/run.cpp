@@ -51,6 +51,7 @@ Outcome<int> complete(const Options& options, const Screen& screen, const sys::S
 Outcome<int> run_fallible(const Options& options, const Screen& screen,
                           const sys::Signals& signals) {
     if (options.command == "add") return add(options, screen);
+    if (options.command == "secret") return secret(options, screen);
     if (options.command == "completion") return complete(options, screen, signals);
     return connect_and_run(options, screen, signals);
 }
