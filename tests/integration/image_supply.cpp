@@ -12,6 +12,7 @@
 #include "images/archive_source.hpp"
 #include "images/folder_tar.hpp"
 #include "private_supervisor.hpp"
+#include "sutctl_run.hpp"
 
 using namespace sutfleet;
 using namespace std::chrono_literals;
@@ -164,8 +165,44 @@ TEST_CASE("supervisor: a build that hangs delays no other SUT, is one for all th
     lab.write_conf("plain5", "health: {max_age: 1d}\n");
     CHECK(lab.all_run(6));
     CHECK(has(lab.log(), "context=rpi building image lab/rpi:1"));
+    CHECK(eventually([&] { return has(test::sutctl(lab.broker.url(), "ps").out, "building image lab/rpi:1 for "); }));
+    CHECK(has(test::sutctl(lab.broker.url(), "plan").out, "hold built4: building image lab/rpi:1 for "));
     lab.signal(SIGTERM);
     CHECK(eventually([&] { return !lab.runs(); }, 15s));
+}
+
+TEST_CASE("supervisor: a build that nobody waits for any more is ended, and one whose recipe changes is begun anew") {
+    Lab lab;
+    lab.engine.fail_images(Fault::hangs);
+    lab.start();
+    REQUIRE(eventually([&] { return lab.engine.asked("failed") == 1; }));
+    write(lab.contexts() + "/rpi/Dockerfile", "FROM scratch\nLABEL a=b\n");
+    REQUIRE(eventually([&] { return lab.engine.asked("failed") == 2; }));
+    CHECK(has(lab.log(), "context=rpi build ended: it was changed, and is begun anew"));
+    for (int i = 0; i < 5; ++i) lab.remove_conf("built" + std::to_string(i));
+    lab.write_conf("built0", "image: lab/plain:1\nhealth: {max_age: 1d}\n");
+    CHECK(lab.all_run(6));
+    CHECK(eventually([&] { return has(lab.log(), "context=rpi build ended: nobody waits for it any more"); }));
+    CHECK_FALSE(has(lab.log(), "rpi build failed"));
+    CHECK(lab.engine.asked("failed") == 2);
+}
+
+TEST_CASE("supervisor: a purge takes container and volumes, is tried again while the engine refuses, and the agent comes back") {
+    Lab lab;
+    lab.start();
+    REQUIRE(lab.all_run(10));
+    const auto made = lab.engine.asked("create", "plain1");
+    lab.engine.fail("plain1", Fault::refused);
+    CHECK(has(test::sutctl(lab.broker.url(), "reset plain1 --purge").out, "expected --yes"));
+    CHECK(has(test::sutctl(lab.broker.url(), "reset plain1 --purge --yes").out, "purging plain1"));
+    CHECK(eventually([&] { return has(lab.log(), "sut=plain1 purge failed: "); }));
+    CHECK(lab.engine.runs("plain1"));
+    lab.engine.fail("plain1", Fault::none);
+    CHECK(eventually([&] { return lab.engine.asked("create", "plain1") == made + 1; }, 60s));
+    CHECK(lab.all_run(10));
+    CHECK(lab.engine.asked("remove", "plain1") == 1);
+    CHECK(test::sutctl(lab.broker.url(), "restart plain2 --purge").exit == 2);
+    CHECK(has(test::sutctl(lab.broker.url(), "restart nosuch --now").out, "no container of nosuch"));
 }
 
 TEST_CASE("supervisor: a build that is refused or cut off is tried again once its context changes, and then all have it") {

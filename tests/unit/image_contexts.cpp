@@ -112,7 +112,9 @@ TEST_CASE("image book: two contexts of one image go one after the other; a chang
     book.want("two", "lab/x:1", k_bravo);
     CHECK(book.begin(k_now) == std::vector<std::string>{"one"});
     CHECK_FALSE(book.due());
+    CHECK_FALSE(book.is_outdated("one"));
     CHECK(book.retry("one", "lab/y:1"));
+    CHECK(book.is_outdated("one"));
     CHECK(book.end("one", "it was ended", k_now, 0).size() == 1);
     CHECK(book.wait_of("one") == ImageWait{"image missing: lab/y:1", std::nullopt});
     CHECK(book.begin(k_now) == std::vector<std::string>{"one", "two"});
