@@ -9,8 +9,10 @@
 #include <filesystem>
 #include <fstream>
 
+#include "docker/docker_engine.hpp"
 #include "images/archive_source.hpp"
 #include "images/folder_tar.hpp"
+#include "images/image_supply.hpp"
 #include "private_supervisor.hpp"
 #include "sutctl_run.hpp"
 
@@ -153,6 +155,40 @@ TEST_CASE("an archive goes out only as its sum says, and only from its folder") 
     const auto sent = send(*exchanged);
     REQUIRE_FALSE(sent);
     CHECK(has(sent.error().message, "it is not loaded"));
+}
+
+TEST_CASE("a load or build that takes longer than its limit is ended, and says so") {
+    const test::TempFolder folder;
+    test::FakeEngine engine("lab");
+    engine.lose_image("lab/rpi:1");
+    engine.fail_images(Fault::hangs);
+    const auto docker = docker::open_docker(engine.host());
+    const auto wake = sys::Wake::open();
+    REQUIRE(docker);
+    REQUIRE(wake);
+    write(folder.path() + "/rpi/Dockerfile", "FROM scratch\n");
+    write(folder.path() + "/images/a.tar", "abc");
+    ImageSupply supply(folder.path(), **docker, *wake, {1s, 1s, 1s, 1 << 20, 1 << 20});
+    const auto end_of = [&](const std::string& name, const ImageContext& context) {
+        supply.make({name, context});
+        std::string said;
+        CHECK(eventually([&] {
+            for (const auto& news : supply.take())
+                if (news.end && news.context == name) said = *news.end ? "made" : news.end->error().message;
+            return !said.empty();
+        }));
+        return said;
+    };
+    CHECK(end_of("rpi", {"", "lab/rpi:1", std::nullopt, ImageBuild{}, false}) == "building lab/rpi:1: it took longer than 1 s");
+    CHECK(end_of("arc", {"", "lab/rpi:1", ImageArchive{"a.tar", sha256("abc")}, std::nullopt, false}) ==
+          "loading contexts/images/a.tar: it took longer than 1 s");
+    engine.fail_images(Fault::none);
+    CHECK(end_of("rpi", {"", "lab/rpi:1", std::nullopt, ImageBuild{}, false}) == "made");
+    CHECK(end_of("rpi", {"", "lab/rpi:1", std::nullopt, ImageBuild{}, false}) == "made");
+    CHECK(engine.asked("build") == 1);  // the second time it was there
+    engine.lose_image("lab/rpi:1");
+    write(folder.path() + "/rpi/big", std::string(2 << 20, 'x'));
+    CHECK(has(end_of("rpi", {"", "lab/rpi:1", std::nullopt, ImageBuild{}, false}), "/rpi is larger than 1 MiB"));
 }
 
 TEST_CASE("supervisor: a build that hangs delays no other SUT, is one for all that wait, and a stop ends it") {
