@@ -15,6 +15,7 @@
 #include "images/image_supply.hpp"
 #include "private_supervisor.hpp"
 #include "sutctl_run.hpp"
+#include "sys/file.hpp"
 
 using namespace sutfleet;
 using namespace std::chrono_literals;
@@ -80,7 +81,7 @@ TEST_CASE("a folder as an archive: tar takes out what was in it") {
     fs::create_symlink("../../etc/passwd", in / "link");
     fs::create_symlink(far, in / "far");
     fs::permissions(in / "Dockerfile", fs::perms(0751));
-    auto tar = FolderTar::open((top / "in").string(), "ctx", {});
+    auto tar = FolderTar::open((top / "in").string(), "ctx", "Dockerfile", {});
     REQUIRE(tar);
     const auto text = whole(*tar);
     REQUIRE(text);
@@ -92,6 +93,25 @@ TEST_CASE("a folder as an archive: tar takes out what was in it") {
     CHECK(runs("test \"$(stat -c %a " + (top / "out/Dockerfile").string() + ")\" = 751"));
 }
 
+TEST_CASE("a folder as an archive: what its .dockerignore says is not read, but for the Dockerfile") {
+    const test::TempFolder folder;
+    const fs::path top = folder.path();
+    for (const auto* file : {"ctx/docker/File", "ctx/docker/other", "ctx/kept", "ctx/a.log", "ctx/deep/b.log", "ctx/.git/HEAD", "ctx/big/x", "ctx/big/needed"})
+        write(top / file, file);
+    write(top / "ctx/.dockerignore", "# of the lab\n**/*.log\n.git\nbig\n!big/needed\n/docker/\n");
+    for (int i = 0; i < 5000; ++i) write(top / "ctx" / (std::to_string(i) + ".log"), "");
+    REQUIRE(::mkfifo((top / "ctx/.git/pipe").c_str(), 0600) == 0);
+    auto tar = FolderTar::open(top.string(), "ctx", "docker/File", {});
+    REQUIRE(tar);
+    const auto text = whole(*tar);
+    REQUIRE(text);
+    write(top / "out.tar", *text);
+    REQUIRE(runs("tar -tf " + (top / "out.tar").string() + " | grep -v /$ | sort > " + (top / "list").string()));
+    CHECK(sys::read_file((top / "list").string(), 1000).value_or("") == ".dockerignore\nbig/needed\ndocker/File\nkept\n");
+    write(top / "ctx/.dockerignore", std::string(70'000, '#'));
+    CHECK(has(FolderTar::open(top.string(), "ctx", "Dockerfile", {}).error().message, ".dockerignore is larger than 64 KiB"));
+}
+
 TEST_CASE("a folder as an archive: what is too much, no folder, or no file is refused by name") {
     const test::TempFolder folder;
     const fs::path top = folder.path();
@@ -99,7 +119,7 @@ TEST_CASE("a folder as an archive: what is too much, no folder, or no file is re
     write(top / "a/other", "y");
     fs::create_directory_symlink(top / "a", top / "link");
     const auto error = [&](const std::string& name, FolderTar::Limits limits) {
-        auto tar = FolderTar::open(top.string(), name, limits);
+        auto tar = FolderTar::open(top.string(), name, "Dockerfile", limits);
         if (!tar) return tar.error().message;
         const auto text = whole(*tar);
         return text ? std::string() : text.error().message;
