@@ -126,8 +126,8 @@ int Supervisor::run() {
     while (!stopping_) {
         const auto now = sys::steady_now();
         take_signals();
-        auto again = observe_contexts(now);
-        keep_sooner(again, observe_confs(now));
+        auto again = observe_confs(now);
+        keep_sooner(again, observe_contexts(now));
         settle(now);
         hear(now);
         observe_engine(now);

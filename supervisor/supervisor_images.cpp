@@ -69,7 +69,14 @@ void Supervisor::note(ImageNews news, SteadyTime now) {
 void Supervisor::settle(const ImageNews& news, SteadyTime now) {
     const auto error = *news.end ? std::string() : plainly(news.end->error());
     const auto way = news.way.empty() ? std::string("image") : news.way;
+    const bool outdated = images_.is_outdated(news.context);
     const auto waited = images_.end(news.context, error, now, random01());
+    if (!error.empty() && (outdated || waited.empty())) {
+        const auto* why = outdated ? "it was changed, and is begun anew" : "nobody waits for it any more";
+        sys::log(sys::Level::info, "context=" + news.context + " " + way + " ended: " + why);
+        say({format_rfc3339(sys::wall_now()), "", way, "image " + news.image, "ended", why, ""});
+        return;
+    }
     const auto at = format_rfc3339(sys::wall_now()), why = "image " + news.image + " is missing";
     for (const auto& sut : waited) {
         auto& history = fleet_.know(sut);
@@ -101,6 +108,8 @@ void Supervisor::await_image(const SutName& sut) {
 void Supervisor::reconsider_image(const SutName& sut) {
     const auto file = confs_.files().find(sut);
     const bool runs = file != confs_.files().end() && file->second.conf && file->second.conf->enabled;
+    // Whoever names a context has often just written it.
+    if (runs && !file->second.conf->container.context.empty()) contexts_.touch();
     const auto idle = images_.leave(sut, runs ? file->second.conf->container.context : std::string());
     if (idle) supply_->cancel(*idle);
     if (fleet_.history(sut).image && !images_.waits(sut)) fleet_.know(sut).image.reset();

@@ -18,6 +18,7 @@
 namespace sutfleet {
 namespace {
 
+constexpr std::string_view k_ignore_file = ".dockerignore";
 constexpr std::size_t k_block = 512, k_name = 100, k_part = 64 * 1024;
 
 struct Close {
@@ -58,15 +59,35 @@ std::uint64_t padding_of(std::uint64_t size) { return (k_block - size % k_block)
 
 }  // namespace
 
-Result<FolderTar> FolderTar::open(const std::string& parent, const std::string& name, Limits limits) {
+Result<FolderTar> FolderTar::open(const std::string& parent, const std::string& name, const std::string& dockerfile, Limits limits) {
     auto folder = sys::open_beneath(parent, name);
     if (!folder) return fail(folder.error());
     struct stat status {};
     if (::fstat(folder->get(), &status) != 0 || !S_ISDIR(status.st_mode))
         return fail(ErrorKind::invalid_input, parent + "/" + name + ": expected a folder");
     FolderTar tar(parent + "/" + name, limits);
+    tar.dockerfile_ = dockerfile;
+    if (auto read = tar.read_rules(parent, name); !read) return fail(read.error());
     if (auto entered = tar.enter(*std::move(folder), ""); !entered) return fail(entered.error());
     return tar;
+}
+
+Result<void> FolderTar::read_rules(const std::string& parent, const std::string& name) {
+    const auto file = sys::open_beneath(parent, name + "/" + std::string(k_ignore_file));
+    if (!file) return file.error().kind == ErrorKind::not_found ? Result<void>{} : fail(file.error());
+    std::string text(k_ignore_limit + 1, '\0');
+    const auto got = ::read(file->get(), text.data(), text.size());
+    if (got < 0) return fail(errno_error(shown_ + "/" + std::string(k_ignore_file), errno));
+    if (static_cast<std::size_t>(got) > k_ignore_limit)
+        return fail(ErrorKind::invalid_input, shown_ + "/" + std::string(k_ignore_file) + " is larger than 64 KiB");
+    text.resize(static_cast<std::size_t>(got));
+    rules_ = IgnoreRules(text);
+    return {};
+}
+
+/// The engine needs these two to build, and leaves them out itself where the rules say so.
+bool FolderTar::leaves_out(const std::string& path) const {
+    return path != dockerfile_ && path != k_ignore_file && rules_.leaves_out(path);
 }
 
 Result<std::size_t> FolderTar::read(char* into, std::size_t size) {
@@ -103,17 +124,23 @@ Result<void> FolderTar::enter(sys::UniqueFd folder, std::string path) {
     return {};
 }
 
-/// Something into ready_, or nothing at the end.
+/// Something into ready_, or nothing at the end. What is left out, and a file without bytes, gives nothing by itself.
 Result<void> FolderTar::next() {
-    if (file_) return read_file();
-    while (!levels_.empty() && levels_.back().names.empty()) levels_.pop_back();
-    if (levels_.empty()) {
-        if (!std::exchange(ended_, true)) ready_.append(2 * k_block, '\0');
-        return {};
+    while (ready_.empty()) {
+        if (file_) {
+            if (auto part = read_file(); !part) return part;
+            continue;
+        }
+        while (!levels_.empty() && levels_.back().names.empty()) levels_.pop_back();
+        if (levels_.empty()) {
+            if (!std::exchange(ended_, true)) ready_.append(2 * k_block, '\0');
+            return {};
+        }
+        const auto name = std::move(levels_.back().names.front());
+        levels_.back().names.pop_front();
+        if (auto added = add(name); !added) return added;
     }
-    const auto name = std::move(levels_.back().names.front());
-    levels_.back().names.pop_front();
-    return add(name);
+    return {};
 }
 
 Result<void> FolderTar::add(const std::string& name) {
@@ -121,6 +148,10 @@ Result<void> FolderTar::add(const std::string& name) {
     struct stat status {};
     if (::fstatat(levels_.back().folder.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
         return fail(errno_error(shown_ + "/" + path, errno));
+    if (leaves_out(path)) {
+        const bool within = S_ISDIR(status.st_mode) && (rules_.takes_back() || dockerfile_.starts_with(path + "/"));
+        return within ? begin_folder(name, path) : Result<void>{};
+    }
     if (S_ISLNK(status.st_mode)) return add_link(name, path);
     if (S_ISDIR(status.st_mode)) return begin_folder(name, path);
     if (S_ISREG(status.st_mode)) return begin_file(name, path);
@@ -180,8 +211,7 @@ Result<void> FolderTar::read_file() {
     if (file_left_ > 0) return {};
     ready_.append(file_padding_, '\0');
     file_.reset();
-    // An empty file has nothing but its header.
-    return ready_.empty() ? next() : Result<void>{};
+    return {};
 }
 
 }  // namespace sutfleet

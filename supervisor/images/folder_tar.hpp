@@ -1,6 +1,6 @@
 #pragma once
 // A folder as a tar archive that is made while it is read, so that its size costs no memory. Links stay links and are
-// never followed; all belongs to root. One thread. Source: POSIX.1-2017 pax, "ustar", with GNU's entries for long names.
+// never followed; all belongs to root; what its `.dockerignore` says is left out. One thread. Source: POSIX.1-2017 pax, "ustar", with GNU's entries for long names.
 
 #include <cstdint>
 #include <deque>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/result.hpp"
+#include "ignore_rules.hpp"
 #include "sys/fd.hpp"
 
 namespace sutfleet {
@@ -18,8 +19,9 @@ class FolderTar {
         std::uint64_t bytes = std::uint64_t{4} << 30;
         std::size_t entries = 100'000;
     };
+    /// @param dockerfile never left out
     /// @return not_found when the folder is not there, invalid_input when it is a link
-    static Result<FolderTar> open(const std::string& parent, const std::string& name, Limits limits);
+    static Result<FolderTar> open(const std::string& parent, const std::string& name, const std::string& dockerfile, Limits limits);
     /// The next bytes of it, 0 at the end. @return invalid_input for what is larger than the limits, or is neither file,
     /// folder nor link; transient for a file that changed while it was read
     Result<std::size_t> read(char* into, std::size_t size);
@@ -34,6 +36,8 @@ class FolderTar {
     FolderTar(std::string shown, Limits limits) : shown_(std::move(shown)), limits_(limits) {}
     Result<void> enter(sys::UniqueFd folder, std::string path);
     Result<void> next();
+    Result<void> read_rules(const std::string& parent, const std::string& name);
+    [[nodiscard]] bool leaves_out(const std::string& path) const;
     Result<void> add(const std::string& name);
     Result<void> begin_file(const std::string& name, const std::string& path);
     Result<void> begin_folder(const std::string& name, const std::string& path);
@@ -42,6 +46,8 @@ class FolderTar {
     Result<void> read_file();
 
     std::string shown_;  ///< in messages
+    IgnoreRules rules_;
+    std::string dockerfile_;
     Limits limits_;
     std::vector<Level> levels_;
     std::string ready_;       ///< made, not given yet

@@ -58,6 +58,11 @@ std::vector<std::string> ImageBook::begin(SteadyTime now) {
     return out;
 }
 
+bool ImageBook::is_outdated(const std::string& context) const {
+    const auto found = entries_.find(context);
+    return found != entries_.end() && found->second.anew.has_value();
+}
+
 void ImageBook::says(const std::string& context, std::string doing) {
     if (const auto found = entries_.find(context); found != entries_.end()) found->second.doing = std::move(doing);
 }

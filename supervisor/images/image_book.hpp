@@ -26,6 +26,8 @@ class ImageBook {
     bool retry(const std::string& context, const std::string& image);
     /// The contexts to begin with now, and they are begun; of two with one image, one after the other.
     std::vector<std::string> begin(SteadyTime now);
+    /// It was changed meanwhile: how it ends tells nothing of what it is now.
+    [[nodiscard]] bool is_outdated(const std::string& context) const;
     void says(const std::string& context, std::string doing);
     /// @param error empty: the image is there, and nobody waits for it any more
     /// @return who waited, and has another reason to now

@@ -174,7 +174,7 @@ Result<void> ImageSupply::load(Job& job) {
 
 Result<void> ImageSupply::build(Job& job) {
     const auto& context = job.order.context;
-    auto folder = FolderTar::open(folder_, job.order.name, {limits_.folder_bytes, 100'000});
+    auto folder = FolderTar::open(folder_, job.order.name, context.build->dockerfile, {limits_.folder_bytes, 100'000});
     if (!folder) return fail(folder.error());
     tell(job, "build", "building image " + context.image);
     const auto& recipe = *context.build;

@@ -4,8 +4,9 @@ const test = require('node:test');
 const assert = require('node:assert');
 const crypto = require('node:crypto');
 const fs = require('node:fs');
+const http = require('node:http');
 const path = require('node:path');
-const { stack, container, docker, look, ran, inside, sutctl, byRole, until, Explorer, writeConf, removeSuts } = require('./support.js');
+const { stack, container, run, docker, look, ran, inside, sutctl, byRole, until, Explorer, writeConf, removeSuts } = require('./support.js');
 
 const folder = process.env.SUTFLEET_CONTEXT_DIR;
 const state = '/var/lib/sutfleet';
@@ -16,6 +17,9 @@ const confs = {
   'x-archive': { context: 'x-archive', health },
   'x-sum': { context: 'x-sum', health },
   'x-out': { context: 'x-out', health },
+  'x-other': { context: 'x-other', health },
+  'x-pull': { context: 'x-pull', health },
+  'x-refused': { context: 'x-refused', health },
   'x-one': { context: 'x-build', health },
   'x-two': { context: 'x-build', health },
   'x-fail': { context: 'x-fail', health },
@@ -27,7 +31,7 @@ const confs = {
   'x-now': { command: 'echo up; exec sleep 1000', timeouts: { stop: '2s' }, health },
 };
 const suts = Object.keys(confs);
-const names = ['archive', 'sum', 'out', 'build', 'fail', 'none', 'podman'];
+const names = ['archive', 'sum', 'out', 'build', 'fail', 'none', 'podman', 'other'];
 
 /** JSON is YAML; as a person writes it, whole or not at all. */
 function writeContext(name, context) {
@@ -40,7 +44,39 @@ function writeFolder(name, dockerfile) {
   fs.writeFileSync(path.join(folder, name, 'Dockerfile'), dockerfile);
 }
 
-let explorer, sum;
+/** A registry of one image, by what `docker save` wrote of it. @return {Promise<{server, image}>} image: to pull */
+async function registryOf(archive, work) {
+  fs.mkdirSync(work);
+  run('tar', '-C', work, '-xf', archive);
+  const [{ Config, Layers }] = JSON.parse(fs.readFileSync(path.join(work, 'manifest.json')));
+  const blobs = new Map();
+  const entry = (file, mediaType) => {
+    const content = fs.readFileSync(path.join(work, file));
+    const digest = `sha256:${crypto.createHash('sha256').update(content).digest('hex')}`;
+    blobs.set(digest, content);
+    return { mediaType, size: content.length, digest };
+  };
+  const type = 'application/vnd.docker.distribution.manifest.v2+json';
+  const manifest = JSON.stringify({ schemaVersion: 2, mediaType: type, config: entry(Config, 'application/vnd.docker.container.image.v1+json'),
+    layers: Layers.map((layer) => entry(layer, 'application/vnd.docker.image.rootfs.diff.tar.gzip')) });
+  const server = http.createServer((request, answer) => {
+    const digest = decodeURIComponent(request.url).split('/').pop();
+    if (request.url === '/v2/') return answer.end('{}');
+    if (request.url.includes('/manifests/')) {
+      answer.setHeader('Content-Type', type);
+      answer.setHeader('Content-Length', manifest.length);
+      answer.setHeader('Docker-Content-Digest', `sha256:${crypto.createHash('sha256').update(manifest).digest('hex')}`);
+      return answer.end(request.method === 'HEAD' ? undefined : manifest);
+    }
+    if (!blobs.has(digest)) return answer.writeHead(404).end('{}');
+    answer.setHeader('Content-Length', blobs.get(digest).length);
+    return answer.end(request.method === 'HEAD' ? undefined : blobs.get(digest));
+  });
+  await new Promise((done) => server.listen(0, '127.0.0.1', done));
+  return { server, image: `127.0.0.1:${server.address().port}/lab/pulled:1` };
+}
+
+let explorer, sum, registry;
 test.before(async () => {
   const archives = path.join(folder, 'images');
   fs.mkdirSync(archives, { recursive: true });
@@ -52,7 +88,11 @@ test.before(async () => {
   fs.copyFileSync(path.join(archives, 'a.tar'), path.join(folder, 'outside.tar'));
   fs.rmSync(path.join(archives, 'link.tar'), { force: true });
   fs.symlinkSync('../outside.tar', path.join(archives, 'link.tar'));
+  registry = await registryOf(path.join(archives, 'a.tar'), path.join(folder, 'registry'));
   for (const name of names) await ran('docker', 'image', 'rm', '-f', image(name));
+  writeContext('x-pull', { image: registry.image, build: true, pull: true }); // there is no folder to build
+  writeContext('x-refused', { image: '127.0.0.1:9/lab/none:1', pull: true });
+  writeContext('x-other', { image: image('other'), archive: { file: 'a.tar', sha256: sum } });
   writeContext('x-archive', { image: image('archive'), archive: { file: 'a.tar', sha256: sum }, build: true });
   writeContext('x-sum', { image: image('sum'), archive: { file: 'a.tar', sha256: '0'.repeat(64) }, build: true });
   writeContext('x-out', { image: image('out'), archive: { file: 'link.tar', sha256: sum } });
@@ -67,13 +107,15 @@ test.before(async () => {
 });
 test.after(async () => {
   await explorer?.close();
+  registry?.server.close();
   await removeSuts(suts);
   for (const name of names) await ran('docker', 'image', 'rm', '-f', image(name));
-  for (const one of ['archive', 'sum', 'out', 'build', 'fail', 'none', 'bad', 'podman']) {
+  for (const one of [...names, 'bad', 'pull', 'refused']) {
     fs.rmSync(path.join(folder, `x-${one}.yaml`), { force: true });
     fs.rmSync(path.join(folder, `x-${one}`), { force: true, recursive: true });
   }
-  for (const one of ['images/a.tar', 'images/link.tar', 'outside.tar']) fs.rmSync(path.join(folder, one), { force: true });
+  await ran('docker', 'image', 'rm', '-f', registry?.image ?? '');
+  for (const one of ['images/a.tar', 'images/link.tar', 'outside.tar', 'registry']) fs.rmSync(path.join(folder, one), { force: true, recursive: true });
 });
 
 async function isOk(sut) {
@@ -104,6 +146,17 @@ test.describe('images by contexts', { concurrency: true }, () => {
     assert.equal(await look(container('x-out')), null);
   });
 
+  test.it('an archive without the image says what it has', async () => {
+    await until('the reason', () => report('x-other')?.hold?.includes(`contexts/images/a.tar has no image ${image('other')}: Loaded image: ${image('archive')}`), 120);
+    assert.equal(await look(container('x-other')), null);
+  });
+
+  test.it('a pull, where it is allowed and nothing else is there; one that is refused says so in the engine\'s words', async () => {
+    await isOk('x-pull');
+    assert.equal((await look(container('x-pull'))).Config.Image, registry.image);
+    await until('the reason', () => /pulling 127\.0\.0\.1:9\/lab\/none:1: .*connection refused/.test(report('x-refused')?.hold ?? ''), 120);
+  });
+
   test.it('two SUTs with one context: it is built once, and its output is seen', async () => {
     await Promise.all(['x-one', 'x-two'].map(isOk));
     assert.equal((await look(container('x-one'))).Image, (await look(container('x-two'))).Image);
@@ -119,6 +172,8 @@ test.describe('images by contexts', { concurrency: true }, () => {
     assert.match((await sutctl('ps')).out, /x-fail.*returned a non-zero code: 3/);
     assert.match(report('x-fail').last_action.result, /returned a non-zero code: 3/);
     assert.match(events('build', 'fail').map((one) => one.output ?? '').join(''), /on its way/);
+    const once = await ran('docker', 'exec', byRole('supervisor'), 'supervisor', '--plan');
+    assert.match(once.out, new RegExp(`hold x-fail: image ${image('fail')} is not on this engine: build contexts/x-fail/`));
     assert.match((await sutctl('plan')).out, /hold x-fail: image missing: building .*returned a non-zero code: 3/);
     writeFolder('x-fail', recipe);
     await isOk('x-fail');

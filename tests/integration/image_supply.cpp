@@ -9,9 +9,13 @@
 #include <filesystem>
 #include <fstream>
 
+#include "docker/docker_engine.hpp"
 #include "images/archive_source.hpp"
 #include "images/folder_tar.hpp"
+#include "images/image_supply.hpp"
 #include "private_supervisor.hpp"
+#include "sutctl_run.hpp"
+#include "sys/file.hpp"
 
 using namespace sutfleet;
 using namespace std::chrono_literals;
@@ -77,7 +81,7 @@ TEST_CASE("a folder as an archive: tar takes out what was in it") {
     fs::create_symlink("../../etc/passwd", in / "link");
     fs::create_symlink(far, in / "far");
     fs::permissions(in / "Dockerfile", fs::perms(0751));
-    auto tar = FolderTar::open((top / "in").string(), "ctx", {});
+    auto tar = FolderTar::open((top / "in").string(), "ctx", "Dockerfile", {});
     REQUIRE(tar);
     const auto text = whole(*tar);
     REQUIRE(text);
@@ -89,6 +93,25 @@ TEST_CASE("a folder as an archive: tar takes out what was in it") {
     CHECK(runs("test \"$(stat -c %a " + (top / "out/Dockerfile").string() + ")\" = 751"));
 }
 
+TEST_CASE("a folder as an archive: what its .dockerignore says is not read, but for the Dockerfile") {
+    const test::TempFolder folder;
+    const fs::path top = folder.path();
+    for (const auto* file : {"ctx/docker/File", "ctx/docker/other", "ctx/kept", "ctx/a.log", "ctx/deep/b.log", "ctx/.git/HEAD", "ctx/big/x", "ctx/big/needed"})
+        write(top / file, file);
+    write(top / "ctx/.dockerignore", "# of the lab\n**/*.log\n.git\nbig\n!big/needed\n/docker/\n");
+    for (int i = 0; i < 5000; ++i) write(top / "ctx" / (std::to_string(i) + ".log"), "");
+    REQUIRE(::mkfifo((top / "ctx/.git/pipe").c_str(), 0600) == 0);
+    auto tar = FolderTar::open(top.string(), "ctx", "docker/File", {});
+    REQUIRE(tar);
+    const auto text = whole(*tar);
+    REQUIRE(text);
+    write(top / "out.tar", *text);
+    REQUIRE(runs("tar -tf " + (top / "out.tar").string() + " | grep -v /$ | sort > " + (top / "list").string()));
+    CHECK(sys::read_file((top / "list").string(), 1000).value_or("") == ".dockerignore\nbig/needed\ndocker/File\nkept\n");
+    write(top / "ctx/.dockerignore", std::string(70'000, '#'));
+    CHECK(has(FolderTar::open(top.string(), "ctx", "Dockerfile", {}).error().message, ".dockerignore is larger than 64 KiB"));
+}
+
 TEST_CASE("a folder as an archive: what is too much, no folder, or no file is refused by name") {
     const test::TempFolder folder;
     const fs::path top = folder.path();
@@ -96,7 +119,7 @@ TEST_CASE("a folder as an archive: what is too much, no folder, or no file is re
     write(top / "a/other", "y");
     fs::create_directory_symlink(top / "a", top / "link");
     const auto error = [&](const std::string& name, FolderTar::Limits limits) {
-        auto tar = FolderTar::open(top.string(), name, limits);
+        auto tar = FolderTar::open(top.string(), name, "Dockerfile", limits);
         if (!tar) return tar.error().message;
         const auto text = whole(*tar);
         return text ? std::string() : text.error().message;
@@ -154,6 +177,40 @@ TEST_CASE("an archive goes out only as its sum says, and only from its folder") 
     CHECK(has(sent.error().message, "it is not loaded"));
 }
 
+TEST_CASE("a load or build that takes longer than its limit is ended, and says so") {
+    const test::TempFolder folder;
+    test::FakeEngine engine("lab");
+    engine.lose_image("lab/rpi:1");
+    engine.fail_images(Fault::hangs);
+    const auto docker = docker::open_docker(engine.host());
+    const auto wake = sys::Wake::open();
+    REQUIRE(docker);
+    REQUIRE(wake);
+    write(folder.path() + "/rpi/Dockerfile", "FROM scratch\n");
+    write(folder.path() + "/images/a.tar", "abc");
+    ImageSupply supply(folder.path(), **docker, *wake, {1s, 1s, 1s, 1 << 20, 1 << 20});
+    const auto end_of = [&](const std::string& name, const ImageContext& context) {
+        supply.make({name, context});
+        std::string said;
+        CHECK(eventually([&] {
+            for (const auto& news : supply.take())
+                if (news.end && news.context == name) said = *news.end ? "made" : news.end->error().message;
+            return !said.empty();
+        }));
+        return said;
+    };
+    CHECK(end_of("rpi", {"", "lab/rpi:1", std::nullopt, ImageBuild{}, false}) == "building lab/rpi:1: it took longer than 1 s");
+    CHECK(end_of("arc", {"", "lab/rpi:1", ImageArchive{"a.tar", sha256("abc")}, std::nullopt, false}) ==
+          "loading contexts/images/a.tar: it took longer than 1 s");
+    engine.fail_images(Fault::none);
+    CHECK(end_of("rpi", {"", "lab/rpi:1", std::nullopt, ImageBuild{}, false}) == "made");
+    CHECK(end_of("rpi", {"", "lab/rpi:1", std::nullopt, ImageBuild{}, false}) == "made");
+    CHECK(engine.asked("build") == 1);  // the second time it was there
+    engine.lose_image("lab/rpi:1");
+    write(folder.path() + "/rpi/big", std::string(2 << 20, 'x'));
+    CHECK(has(end_of("rpi", {"", "lab/rpi:1", std::nullopt, ImageBuild{}, false}), "/rpi is larger than 1 MiB"));
+}
+
 TEST_CASE("supervisor: a build that hangs delays no other SUT, is one for all that wait, and a stop ends it") {
     Lab lab;
     lab.engine.fail_images(Fault::hangs);
@@ -164,8 +221,44 @@ TEST_CASE("supervisor: a build that hangs delays no other SUT, is one for all th
     lab.write_conf("plain5", "health: {max_age: 1d}\n");
     CHECK(lab.all_run(6));
     CHECK(has(lab.log(), "context=rpi building image lab/rpi:1"));
+    CHECK(eventually([&] { return has(test::sutctl(lab.broker.url(), "ps").out, "building image lab/rpi:1 for "); }));
+    CHECK(has(test::sutctl(lab.broker.url(), "plan").out, "hold built4: building image lab/rpi:1 for "));
     lab.signal(SIGTERM);
     CHECK(eventually([&] { return !lab.runs(); }, 15s));
+}
+
+TEST_CASE("supervisor: a build that nobody waits for any more is ended, and one whose recipe changes is begun anew") {
+    Lab lab;
+    lab.engine.fail_images(Fault::hangs);
+    lab.start();
+    REQUIRE(eventually([&] { return lab.engine.asked("failed") == 1; }));
+    write(lab.contexts() + "/rpi/Dockerfile", "FROM scratch\nLABEL a=b\n");
+    REQUIRE(eventually([&] { return lab.engine.asked("failed") == 2; }));
+    CHECK(has(lab.log(), "context=rpi build ended: it was changed, and is begun anew"));
+    for (int i = 0; i < 5; ++i) lab.remove_conf("built" + std::to_string(i));
+    lab.write_conf("built0", "image: lab/plain:1\nhealth: {max_age: 1d}\n");
+    CHECK(lab.all_run(6));
+    CHECK(eventually([&] { return has(lab.log(), "context=rpi build ended: nobody waits for it any more"); }));
+    CHECK_FALSE(has(lab.log(), "rpi build failed"));
+    CHECK(lab.engine.asked("failed") == 2);
+}
+
+TEST_CASE("supervisor: a purge takes container and volumes, is tried again while the engine refuses, and the agent comes back") {
+    Lab lab;
+    lab.start();
+    REQUIRE(lab.all_run(10));
+    const auto made = lab.engine.asked("create", "plain1");
+    lab.engine.fail("plain1", Fault::refused);
+    CHECK(has(test::sutctl(lab.broker.url(), "reset plain1 --purge").out, "expected --yes"));
+    CHECK(has(test::sutctl(lab.broker.url(), "reset plain1 --purge --yes").out, "purging plain1"));
+    CHECK(eventually([&] { return has(lab.log(), "sut=plain1 purge failed: "); }));
+    CHECK(lab.engine.runs("plain1"));
+    lab.engine.fail("plain1", Fault::none);
+    CHECK(eventually([&] { return lab.engine.asked("create", "plain1") == made + 1; }, 60s));
+    CHECK(lab.all_run(10));
+    CHECK(lab.engine.asked("remove", "plain1") == 1);
+    CHECK(test::sutctl(lab.broker.url(), "restart plain2 --purge").exit == 2);
+    CHECK(has(test::sutctl(lab.broker.url(), "restart nosuch --now").out, "no container of nosuch"));
 }
 
 TEST_CASE("supervisor: a build that is refused or cut off is tried again once its context changes, and then all have it") {

@@ -3,6 +3,7 @@
 
 #include "conf/context_yaml.hpp"
 #include "docker/image_answers.hpp"
+#include "images/ignore_rules.hpp"
 #include "images/image_book.hpp"
 #include "images/image_supply.hpp"
 #include "sut_order.hpp"
@@ -112,7 +113,9 @@ TEST_CASE("image book: two contexts of one image go one after the other; a chang
     book.want("two", "lab/x:1", k_bravo);
     CHECK(book.begin(k_now) == std::vector<std::string>{"one"});
     CHECK_FALSE(book.due());
+    CHECK_FALSE(book.is_outdated("one"));
     CHECK(book.retry("one", "lab/y:1"));
+    CHECK(book.is_outdated("one"));
     CHECK(book.end("one", "it was ended", k_now, 0).size() == 1);
     CHECK(book.wait_of("one") == ImageWait{"image missing: lab/y:1", std::nullopt});
     CHECK(book.begin(k_now) == std::vector<std::string>{"one", "two"});
@@ -149,6 +152,49 @@ TEST_CASE("what an engine says while it makes an image") {
     const std::string part(1024 * 1024, 'x');
     for (int i = 0; i < 64; ++i) flooded.take(part);
     CHECK(flooded.finish().empty());
+}
+
+TEST_CASE("what a .dockerignore leaves out") {
+    struct Row {
+        std::string rules, path;
+        bool out;
+    };
+    const std::vector<Row> rows{
+        {"", "a", false},
+        {"# a\n", "a", false},
+        {"a", "a", true},
+        {" a \r\n", "a", true},
+        {"a", "a/b/c", true},
+        {"a", "b/a", false},
+        {"/a", "a", true},
+        {"./a/", "a", true},
+        {"x/../a", "a", true},
+        {"*.log", "x.log", true},
+        {"*.log", "d/x.log", false},
+        {"*/*.log", "d/x.log", true},
+        {"**/*.log", "x.log", true},
+        {"**/*.log", "d/e/x.log", true},
+        {"d/**", "d/e/x", true},
+        {"d/**/x", "d/x", true},
+        {"d/**/x", "e/x", false},
+        {"**", "anything/at/all", true},
+        {"?.tx[a-t]", "a.txt", true},
+        {"?.tx[^t]", "a.txt", false},
+        {"a\\*", "a*", true},
+        {"a\\*", "ab", false},
+        {"*\n!keep", "keep", false},
+        {"*\n!keep", "drop", true},
+        {"big\n!big/needed", "big/needed", false},
+        {"big\n!big/needed", "big/x", true},
+        {"!a\na", "a", true},
+    };
+    for (const auto& row : rows) {
+        CAPTURE(row.rules);
+        CAPTURE(row.path);
+        CHECK(IgnoreRules(row.rules).leaves_out(row.path) == row.out);
+    }
+    CHECK_FALSE(fits(std::string(5000, '*') + "b", std::string(5000, 'a')));  // in time
+    for (const auto* odd : {"[", "[]", "[^", "[a-", "\\", "[^]"}) CHECK_FALSE(fits(odd, "xy"));
 }
 
 TEST_CASE("what restart and reset are asked") {

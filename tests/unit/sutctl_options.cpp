@@ -30,6 +30,8 @@ TEST_CASE("sutctl: command lines that are understood") {
     CHECK(parse({"ps", "--color", "never"}).options->color == Color::never);
     CHECK(parse({"reinit", "alpha", "flash"}).options->step == "flash");
     CHECK(parse({"reinit", "alpha"}).options->step.empty());
+    CHECK(parse({"restart", "alpha", "--now"}).options->now);
+    CHECK(parse({"reset", "--purge", "--now", "--yes", "alpha"}).options->purge);
 }
 
 TEST_CASE("sutctl: wrong command lines are errors that name what is wrong") {
@@ -45,6 +47,8 @@ TEST_CASE("sutctl: wrong command lines are errors that name what is wrong") {
     CHECK(wrong({"submit", "alpha"}).find("expected a command") != std::string::npos);
     CHECK(wrong({"submit", "alpha", "x", "-f", "y"}).find("not both") != std::string::npos);
     CHECK(wrong({"submit", "alpha", "x", "--timeout", "soon"}).find("soon") != std::string::npos);
+    CHECK(wrong({"reset", "alpha", "--now"}).find("--purge") != std::string::npos);
+    CHECK(wrong({"restart", "alpha", "--purge"}).find("--purge") != std::string::npos);
     CHECK(wrong({"ps", "--color", "blue"}).find("blue") != std::string::npos);
     CHECK(wrong({"logs", "alpha", "--tail", "x"}).find("tail") != std::string::npos);
 }

@@ -52,6 +52,13 @@ std::string context_folder(const std::string& conf_folder) {
     return from_environment("SUTFLEET_CONTEXT_DIR", (folder.parent_path() / "contexts").c_str());
 }
 
+bool is_context_file(const std::string& path) {
+    std::error_code error;
+    const auto file = fs::absolute(path, error).lexically_normal();
+    const auto folder = file.parent_path();
+    return file.extension() == ".yaml" && (folder.filename() == "contexts" || folder == fs::path(from_environment("SUTFLEET_CONTEXT_DIR", "")));
+}
+
 CheckedFile check_context(const std::string& path) {
     CheckedFile out{path, false, {}, {}};
     const fs::path file(path);

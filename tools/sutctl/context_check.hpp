@@ -11,6 +11,8 @@ namespace sutfleet::ctl {
 
 /// The folder of the contexts of a folder of confs: $SUTFLEET_CONTEXT_DIR, else `contexts` beside it.
 [[nodiscard]] std::string context_folder(const std::string& conf_folder);
+/// A `.yaml` in a folder of contexts, and no companion of a conf.
+[[nodiscard]] bool is_context_file(const std::string& path);
 CheckedFile check_context(const std::string& path);
 /// All of a folder; nothing of one that is not there.
 std::vector<CheckedFile> check_contexts(const std::string& folder);

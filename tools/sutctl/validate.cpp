@@ -45,7 +45,8 @@ std::vector<CheckedFile> check_all(const std::vector<std::string>& paths) {
     for (const auto& path : paths) {
         std::error_code error;
         if (!fs::is_directory(path, error)) {
-            out.push_back(path.ends_with(".yaml") ? check_context(path) : check_conf(path));
+            out.push_back(is_context_file(path) ? check_context(path) : check_conf(path));
+            out.back().is_conf = true;  // it was asked for: that it is right is told
             continue;
         }
         for (auto& each : check_folder(path)) out.push_back(std::move(each));
