@@ -5,6 +5,7 @@
 #include "privileges.hpp"
 #include "settings.hpp"
 #include "supervisor.hpp"
+#include "sys/crash_point.hpp"
 #include "sys/log.hpp"
 
 namespace {
@@ -17,6 +18,7 @@ int give_up(const sutfleet::Error& error) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    sutfleet::sys::arm_crash_points();
     const auto settings = sutfleet::read_settings(argc, argv);
     if (!settings) return settings.error();
     sutfleet::sys::start_log("supervisor");

@@ -2,12 +2,16 @@
 // volume, and the test as the agents.
 #include <doctest/doctest.h>
 
+#include <deque>
 #include <map>
 #include <nlohmann/json.hpp>
 
+#include "handover.hpp"
 #include "job/journal.hpp"
 #include "mqtt/session.hpp"
 #include "private_supervisor.hpp"
+#include "sys/clock.hpp"
+#include "sys/file.hpp"
 #include "tar_writer.hpp"
 
 using namespace sutfleet;
@@ -27,17 +31,20 @@ std::string journal_with(const std::string& record) {
 constexpr auto k_granted = R"({"id":"mine","state":"QUEUED","attempt":1,"handover":{"queue":"lab","number":1,"granted":true}})";
 
 struct Lab : test::PrivateSupervisor {
-    Lab() : PrivateSupervisor(SUPERVISOR), wake(*sys::Wake::open()) {
+    explicit Lab(const std::string& crash_at = {}) : PrivateSupervisor(SUPERVISOR), wake(*sys::Wake::open()) {
         mqtt::SessionOptions options;
         options.url = broker.url();
         options.client_id = "test";
         options.subscriptions = {{"#", 1, true}};
         session = mqtt::Session::open(std::move(options), wake);
         for (const auto* sut : {"aa", "bb"}) write_conf(sut, k_conf);
-        start();
+        start(crash_at);
     }
     std::string get(const std::string& topic) {
-        for (auto& message : session->drain().messages) heard[message.topic] = message.payload;
+        for (auto& message : session->drain().messages) {
+            heard[message.topic] = message.payload;
+            if (has(message.topic, "/cmd/")) commands.emplace_back(message.topic, message.payload);
+        }
         return heard[topic];
     }
     bool says(const std::string& topic, const std::string& text) {
@@ -72,9 +79,103 @@ struct Lab : test::PrivateSupervisor {
     sys::Wake wake;
     std::unique_ptr<mqtt::Session> session;
     std::map<std::string, std::string> heard;
+    std::deque<std::pair<std::string, std::string>> commands;
+};
+
+/// An agent's book, over the bus: what it is granted it starts at once when it may, and ends.
+struct Agent {
+    Agent(Lab& its_lab, const std::string& its_name) : lab(its_lab), name(its_name), book(*agent::JobBook::open(folder.path(), *SutName::parse(name), sys::wall_now())) {}
+    void obey(const std::string& verb, const std::string& payload) {
+        if (!agent::is_handover(verb)) return;
+        const auto said = agent::hand_over(*book, verb, payload, true, sys::wall_now());
+        lab.publish(name + "/res/" + verb, json{{"status", said ? "ok" : "error"}, {"data", said ? json::parse(*said) : json(nullptr)}}.dump());
+        auto next = works ? book->next(sys::wall_now()) : std::nullopt;
+        if (!next) return;
+        ++started[next->id.str()];
+        for (const auto state : {agent::JobState::running, agent::JobState::succeeded}) {
+            next->state = state;
+            next = *book->update(*next);
+        }
+        lab.publish(name + "/job/" + next->id.str(), agent::encode_job_record(*next), true);
+    }
+    [[nodiscard]] std::string journal() const {
+        return *docker::write_tar({{VolumeEntry::Kind::file, "jobs.journal", sys::read_file(folder.path() + "/jobs.journal", 1 << 20).value()}});
+    }
+
+    Lab& lab;
+    const std::string name;
+    test::TempFolder folder;
+    std::unique_ptr<agent::JobBook> book;
+    bool works = true, gone = false;
+    std::map<std::string, int> started;
+};
+
+/// A supervisor that dies once, at a point, and a day on which every step of the queues is taken.
+struct Day : Lab {
+    explicit Day(const std::string& point) : Lab("1 " + point) { aa.works = false; }
+    bool until(const std::function<bool()>& condition) {
+        return eventually([&] {
+            if (!runs()) {
+                ++deaths;
+                start();
+            }
+            get("");
+            for (; !commands.empty(); commands.pop_front())
+                for (auto* one : {&aa, &bb})
+                    if (const auto& topic = commands.front().first; !one->gone && topic.starts_with(one->name + "/")) one->obey(topic.substr(topic.rfind('/') + 1), commands.front().second);
+            return condition();
+        }, 90s);
+    }
+    bool shows(const std::string& job, const std::string& text) {
+        return until([&] { return has(heard["fleet/queue/lab/job/" + job], text); });
+    }
+    /// As whoever needs it to be taken does: again and again.
+    void submit(const std::string& job) {
+        REQUIRE(until([&] {
+            publish("fleet/queue/lab/submit", R"({"id":")" + job + R"(","command":"true"})");
+            std::this_thread::sleep_for(200ms);
+            return has(get("fleet/queue/lab/job/" + job), "\"QUEUED\"");
+        }));
+    }
+
+    Agent aa{*this, "aa"}, bb{*this, "bb"};
+    int deaths = 0;
 };
 
 }  // namespace
+
+TEST_CASE("queues: the supervisor dies at each step of a job's way, and the next one goes on from there") {
+    for (const auto* point : {"pool: decided, not acknowledged", "pool: offered, not sent", "pool: granted, not sent", "gone: withdrawn, not read",
+                              "pool: withdrawn, not canceled", "pool: canceled, not said"}) {
+        CAPTURE(point);
+        Day day(point);
+        REQUIRE(day.until([&] { return has(day.heard["fleet/queue/lab/status"], R"("serves":["aa","bb"])"); }));
+        day.is_idle("aa");
+        day.submit("mine");
+        REQUIRE(day.until([&] { const auto record = day.aa.book->find(*JobId::parse("mine")); return record && !record->only_offered(); }));
+        day.aa.gone = true;
+        day.engine.set_archive("lab-aa-state", 200, day.aa.journal());
+        day.remove_conf("aa");
+        CHECK(day.shows("mine", "aa is gone, and had not started it"));
+        day.submit("second");
+        CHECK(day.until([&] {
+            day.publish("fleet/cmd/cancel", "lab second");
+            std::this_thread::sleep_for(200ms);
+            return has(day.get("fleet/queue/lab/job/second"), "\"CANCELED\"");
+        }));
+        day.is_idle("bb");
+        CHECK(day.shows("mine", "\"SUCCEEDED\""));
+        CHECK(day.bb.started == std::map<std::string, int>{{"mine", 1}});
+        CHECK(day.deaths == 1);
+        // The first SUT is back, with its volume, and the grant comes once more.
+        REQUIRE(sys::write_file_atomic(day.aa.folder.path() + "/withdrawn.mine", "1\n", 0644, sys::Durability::fast));
+        day.aa.book.reset();
+        day.aa.book = *agent::JobBook::open(day.aa.folder.path(), *SutName::parse("aa"), sys::wall_now());
+        day.aa.works = true;
+        day.aa.obey("grant", R"({"id":"mine","number":1})");
+        CHECK(day.aa.started.empty());
+    }
+}
 
 TEST_CASE("queues, a SUT that is gone: what never started there is withdrawn there, and goes to another SUT") {
     Lab lab;
