@@ -36,8 +36,9 @@ const leave = (client) => new Promise((done) => (inside(client) ? client.end(tru
 const asThief = (more) => enter(1884, { username: thief, password, clientId: `sutfleet/${thief}`, ...more });
 const asViewer = (more) => enter(1883, { username: 'viewer', password: secret('viewer'), ...more });
 const publish = (client, topic, payload, options) => new Promise((done) => {
-  client.once('close', done);
-  client.publish(topic, payload, { qos: 1, ...options }, done);
+  const end = () => { client.removeListener('close', end); done(); };
+  client.once('close', end);
+  client.publish(topic, payload, { qos: 1, ...options }, end);
 });
 
 /** A row of the table: `act` returns how many were let through. */
