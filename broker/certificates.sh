@@ -11,8 +11,9 @@ soon=$((60 * 86400))
 new_key() { openssl genpkey -quiet -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$1" 2>/dev/null || openssl ecparam -name prime256v1 -genkey -noout -out "$1"; }
 lasts() { openssl x509 -in "$1" -noout -checkend "$soon" >/dev/null 2>&1; }
 san() { # <name>: as it stands in a certificate
-  if [[ $1 =~ ^[0-9]+(\.[0-9]+){3}$ || $1 == *:* ]]; then echo "IP:$1"; elif [[ $1 =~ ^[A-Za-z0-9*]([A-Za-z0-9.-]*[A-Za-z0-9])?$ ]]; then echo "DNS:$1"; else
-    echo "certificates: '$1' in SUTFLEET_TLS_NAMES: expected a host name or an IP address" >&2 && return 1; fi
+  if [[ $1 =~ ^[0-9]+(\.[0-9]+){3}$ || $1 =~ ^[0-9A-Fa-f]*:[0-9A-Fa-f:.]+$ ]]; then echo "IP:$1"
+  elif [[ $1 =~ ^(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$ ]]; then echo "DNS:$1"
+  else echo "certificates: '$1' in SUTFLEET_TLS_NAMES: expected a host name or an IP address" >&2 && return 1; fi
 }
 names_held() { # whether the certificate holds all of them; it may hold more
   local name
@@ -24,7 +25,10 @@ names_held() { # whether the certificate holds all of them; it may hold more
   done
 }
 names=()
-for name in "$@"; do one=$(san "$name") && names+=("$one"); done
+for name in "$@"; do
+  one=$(san "$name")  # by itself: its failure ends us
+  names+=("$one")
+done
 
 mkdir -p "$tls"
 if [ ! -s "$ca/ca.key" ] || ! lasts "$ca/ca.pem"; then

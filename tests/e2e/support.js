@@ -73,11 +73,11 @@ const secret = (user) => fs.readFileSync(path.join(home, `${user}.password`), 'u
 
 /** A client like MQTT Explorer's: the newest value of each topic, and all messages in order. */
 class Explorer {
-  static async open(user = 'operator') {
+  static async open(user = 'operator', password = secret(user)) {
     const it = new Explorer();
     it.tree = new Map();
     it.log = [];
-    it.client = mqtt.connect(`mqtt://127.0.0.1:${port}`, { username: user, password: secret(user), reconnectPeriod: 500 });
+    it.client = mqtt.connect(`mqtt://127.0.0.1:${port}`, { username: user, password, reconnectPeriod: 500 });
     it.client.on('message', (topic, payload, packet) => {
       const text = payload.toString();
       if (text === '') it.tree.delete(topic); else it.tree.set(topic, text);

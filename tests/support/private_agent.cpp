@@ -46,7 +46,7 @@ void PrivateAgent::start(const std::string& crash_at) {
     };
     const auto out = append_to("/out"), err = append_to("/err");
     std::vector<std::string> environment{"PATH=/usr/bin:/bin"};
-    for (const auto* options : {"ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS"})
+    for (const auto* options : {"ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "UBSAN_OPTIONS", "SSL_CERT_FILE"})
         if (const auto* value = std::getenv(options)) environment.push_back(std::string(options) + "=" + value);
     if (!crash_at.empty()) environment.push_back("SUTFLEET_CRASH_AT=" + crash_at);
     const auto child = sys::spawn({{program_, "--conf-dir", folder_.path() + "/conf", "--state-dir", folder_.path() + "/state",

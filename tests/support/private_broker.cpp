@@ -41,15 +41,6 @@ int bind_free(const sys::UniqueFd& fd) {
     return ntohs(address.sin_port);
 }
 
-/// One that this process has not had before: a port that is free again may be another broker's in the next moment.
-int free_port() {
-    static std::mutex mutex;
-    static std::set<int> had;
-    const std::scoped_lock lock(mutex);
-    for (;;)
-        if (const int port = bind_free(sys::UniqueFd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0))); had.insert(port).second) return port;
-}
-
 bool answers(int port) {
     const sys::UniqueFd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     const auto address = loopback(port);
@@ -57,6 +48,14 @@ bool answers(int port) {
 }
 
 }  // namespace
+
+int free_port() {
+    static std::mutex mutex;
+    static std::set<int> had;
+    const std::scoped_lock lock(mutex);
+    for (;;)
+        if (const int port = bind_free(sys::UniqueFd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0))); had.insert(port).second) return port;
+}
 
 TempFolder::TempFolder() {
     const char* base = std::getenv("TMPDIR");

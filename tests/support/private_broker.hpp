@@ -24,6 +24,9 @@ class TempFolder {
     std::string path_;
 };
 
+/// One that this process has not had before: a port that is free again may be another broker's in the next moment.
+int free_port();
+
 class PrivateBroker {
   public:
     /// Throws when no broker can be started: a test that cannot run has failed.

@@ -36,13 +36,8 @@ void PrivateSupervisor::start(const std::string& crash_at) {
     const auto top = folder_.path();
     const sys::UniqueFd log(::open((top + "/log").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
     const auto child = sys::spawn({{program_, "--stack", "lab", "--docker-host", engine.host(), "--broker", broker.url(), "--conf-dir",
-<<<<<<< HEAD
                                     top + "/sut", "--context-dir", top + "/contexts", "--state-dir", top + "/state", "--auth-dir", top + "/auth", "--agent-tree", top + "/tree"},
-                                   {"PATH=/usr/bin:/bin"}, {}, -1, log.get(), log.get()});
-=======
-                                    top + "/sut", "--state-dir", top + "/state", "--auth-dir", top + "/auth", "--agent-tree", top + "/tree"},
                                    environment, {}, -1, log.get(), log.get()});
->>>>>>> 9eab75645a13842f46a6d2a91096bd8729e3172b
     if (!child) throw std::runtime_error(child.error().message);
     pid_ = child->pid;
 }

@@ -17,7 +17,7 @@ namespace {
 using namespace std::chrono_literals;
 using Clock = std::chrono::steady_clock;
 
-constexpr auto k_taken_limit = 15s;
+constexpr auto k_taken_limit = 30s;
 constexpr std::size_t k_limit = 64 * 1024;
 
 /// Where a person's password is kept on the stack's machine: `init` made these files, and reads them again.
@@ -88,12 +88,15 @@ Outcome<> make_next(const PersonFiles& files) {
 Outcome<> tell_broker(const Context& context, const PersonFiles& files, const std::string& next) {
     const auto line = auth::password_line(files.user, next);
     if (!line) return tl::make_unexpected(failed(line.error()));
-    const auto told = ask_supervisor(context, "password", *line);
-    // The broker ends the connections of whoever has the old one: the answer may have been on the way.
-    for (const auto deadline = Clock::now() + k_taken_limit; !takes(context, files.user, next); std::this_thread::sleep_for(100ms))
-        if (Clock::now() >= deadline)
-            return tl::make_unexpected(told ? Failure{k_failed, "the broker does not take the new password of " + files.user + " yet: try again"} : told.error());
-    return {};
+    // The supervisor may be changing its own and be away for a moment; and the broker ends the connections of whoever has the
+    // old password, so that the answer may be lost. What counts is that the new one is taken.
+    for (const auto deadline = Clock::now() + k_taken_limit;; std::this_thread::sleep_for(500ms)) {
+        const auto told = ask_supervisor(context, "password", *line);
+        for (const auto soon = Clock::now() + 2s; Clock::now() < soon; std::this_thread::sleep_for(100ms))
+            if (takes(context, files.user, next)) return {};
+        if (Clock::now() < deadline && (!told || *told == k_ok)) continue;
+        return tl::make_unexpected(told ? Failure{k_failed, "the broker does not take the new password of " + files.user + " yet: try again"} : told.error());
+    }
 }
 
 Outcome<int> rotate_person(const Context& context, const std::string& user) {
