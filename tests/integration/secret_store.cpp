@@ -93,4 +93,10 @@ TEST_CASE("secrets: the store is watched: a change is read at once, and only tha
     CHECK(watched.look(now + k_secrets_again) == std::set{k_bravo});
     watched.want(k_bravo, {});
     CHECK(watched.values(k_bravo).empty());
+    // Nobody asks for any: an event of the folder must wake nobody.
+    CHECK(watched.fd() >= 0);
+    watched.want(k_alpha, {});
+    CHECK(watched.look(now).empty());
+    CHECK(watched.fd() == -1);
+    CHECK_FALSE(watched.due());
 }
