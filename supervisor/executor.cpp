@@ -254,7 +254,8 @@ std::string Executor::gather_evidence(const Task& task) {
 /// A container that its engine's earlier life keeps from starting is made anew.
 Result<void> Executor::start(const Task& task, Outcome& outcome) {
     auto started = engine_.start(task.container);
-    if (started || !task.file.conf || !is_left_over(started.error().message)) return started;
+    // Without its secrets it could not be made again.
+    if (started || !task.file.conf || !task.file.secrets_error.empty() || !is_left_over(started.error().message)) return started;
     sys::log(sys::Level::warn, "sut=" + task.action.sut.str() + " " + started.error().message + ": the container is made anew");
     if (auto removed = remove(task, true); !removed) return removed;
     return create(task, outcome);

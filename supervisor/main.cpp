@@ -7,6 +7,7 @@
 #include "supervisor.hpp"
 #include "sys/crash_point.hpp"
 #include "sys/log.hpp"
+#include "sys/process.hpp"
 
 namespace {
 
@@ -23,6 +24,7 @@ int main(int argc, char** argv) {
     if (!settings) return settings.error();
     sutfleet::sys::start_log("supervisor");
     if (const auto dropped = sutfleet::drop_privileges(settings->docker_host); !dropped) return give_up(dropped.error());
+    sutfleet::sys::forbid_dumps();  // secrets and passwords are in memory
     if (settings->plan_only) {
         const auto text = sutfleet::Supervisor::plan(*settings);
         if (!text) return give_up(text.error());

@@ -61,7 +61,10 @@ void SecretStore::watch() {
 
 std::set<SutName> SecretStore::look(SteadyTime now) {
     std::set<SutName> out;
-    if (entries_.empty() && !fresh_) return out;
+    if (entries_.empty()) {
+        watch_.reset();
+        return out;
+    }
     watch();  // first, then read
     if (!fresh_ && now < next_) return out;
     fresh_ = false;

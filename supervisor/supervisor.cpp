@@ -207,8 +207,8 @@ std::optional<SteadyTime> Supervisor::observe_confs(SteadyTime now) {
 std::set<SutName> Supervisor::observe_secrets(const std::set<SutName>& changed, SteadyTime now) {
     for (const auto& sut : changed) {
         const auto file = confs_.files().find(sut);
-        const bool known = file != confs_.files().end() && file->second.conf;
-        secrets_.want(sut, known ? file->second.conf->secrets : SecretStore::Keys{});
+        const bool runs = file != confs_.files().end() && file->second.conf && file->second.conf->enabled;
+        secrets_.want(sut, runs ? file->second.conf->secrets : SecretStore::Keys{});
         confs_.set_secrets(sut, secrets_.values(sut), secrets_.trouble(sut));
     }
     auto read = secrets_.look(now);
@@ -378,7 +378,7 @@ Result<std::string> Supervisor::plan(const Settings& settings) {
         if (one) observation.found.insert_or_assign(*sut, *std::move(one));
     }
     for (const auto& [sut, conf_file] : confs.files()) {
-        if (!conf_file.conf) continue;
+        if (!conf_file.conf || !conf_file.conf->enabled) continue;
         const auto values = SecretStore::read(settings.secrets_dir, sut, conf_file.conf->secrets);
         confs.set_secrets(sut, values.value_or(SecretValues{}), values ? std::string() : values.error().message);
     }

@@ -74,6 +74,8 @@ test('all that runs is locked as docs/security.md says', () => {
       if (!fits(value, is)) wrong.push(`${name}: ${what} is ${JSON.stringify(value)}, expected ${is}`);
     }
   assert.deepEqual(wrong, []);
+  for (const { who, name, one } of found) // what is not dumpable is root's in /proc
+    if (who === 'agent' || who === 'supervisor') assert.equal(fs.statSync(`/proc/${one.State.Pid}/environ`).uid, 0, name);
   console.log(`# ${compared} values of ${found.length} containers compared with ${rows.length} rows`);
 });
 

@@ -52,6 +52,14 @@ test('a missing secret is a plain reason, and no container is made without it', 
   assert.match((await ran('docker', 'exec', byRole('supervisor'), 'sutctl', 'ps')).out, new RegExp(`${sut} .*secret TOKEN is missing`));
 });
 
+test('a parked one needs none', async () => {
+  writeConf(sut, { ...conf, enabled: false });
+  await until('parked', () => explorer.json(`fleet/sut/${sut}`)?.wanted === 'parked', 30);
+  assert.equal(why(sut), '');
+  writeConf(sut, conf);
+  await until('the reason', () => why(sut).includes('secret TOKEN is missing'), 30);
+});
+
 test('what is kept arrives: files of the agent alone, read-only, named by variables', async () => {
   set([sut, 'TOKEN'], `${first}\n`);
   set(['--shared', 'SHARED'], shared);
@@ -86,10 +94,11 @@ test('one that is changed is there without a new container or process, and the o
   assert.equal((await look(container(sut))).Id, before.Id);
 });
 
-test('by hand in the store, and a second SUT with the shared one only', async () => {
-  writeConf(other, { secrets: { MINE: 'SHARED' }, health: conf.health });
+test('a second SUT, as another user: the shared one by another name, and no other', async () => {
+  writeConf(other, { secrets: { MINE: 'SHARED' }, user: '4321', health: conf.health });
   await explorer.until(`${other}/agent`, (v) => v === 'ok', 120);
   assert.equal((await inside(other, 'cat', '/run/secrets/MINE')).out, shared);
+  assert.equal((await inside(other, 'stat', '-L', '-c', '%a %u', '/run/secrets/MINE')).out, '400 4321\n');
   assert.equal((await inside(other, 'ls', '/run/secrets')).out, 'MINE\n');
 });
 

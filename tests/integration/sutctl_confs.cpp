@@ -83,7 +83,7 @@ test::Environment folder_environment(const std::string& folder) { return {{"SUTF
 
 TEST_CASE("sutctl validate: a lab's folder as it is; what would not run is told by file and line with what to do, the rest runs") {
     test::PrivateBroker broker;
-    const test::BlindSupervisor supervisor(SUPERVISOR, broker.url(), lab_files());
+    const test::BlindSupervisor supervisor(SUPERVISOR, broker.url(), lab_files(), {{"SUTFLEET_ALLOW_MOUNTS", "/srv/lab"}});
     const auto& folder = supervisor.folder();
     const auto all = run({SUTCTL, "validate", folder});
     CAPTURE(all.out);
@@ -104,6 +104,10 @@ TEST_CASE("sutctl validate: a lab's folder as it is; what would not run is told 
     CHECK(reports(folder, "lonely_snappy.yaml", "there is no lonely.conf"));
     CHECK(reports(folder, "forgotten.yaml", "forgotten.yaml:1:1: looks like a conf and is not used as one: call it forgotten.conf"));
     CHECK(reports(folder, "agent/", "2 confs in it do not run"));
+
+    // What the host does not give is wrong, where it is known what it gives.
+    CHECK(has(run({SUTCTL, "validate", folder}, {{"SUTFLEET_ALLOW_MOUNTS", ""}, {"SUTFLEET_STACK", "lab"}}).out, "/mounted.conf:26:11: 'mounts': expected a path that SUTFLEET_ALLOW_MOUNTS has (now: none), found '/srv/lab'"));
+    CHECK(has(run({SUTCTL, "validate", folder}, {{"SUTFLEET_ALLOW_MOUNTS", "/srv/lab"}, {"SUTFLEET_STACK", "lab"}}).out, "/mounted.conf: ok"));
 
     // What validate calls right is what the supervisor takes, and nothing else.
     for (const auto* good : {"gravel", "kvm-small-7", "moved", "mounted", "broken"})

@@ -80,7 +80,7 @@ Ran run(std::vector<std::string> argv, const Environment& environment, const std
 }
 
 BlindSupervisor::BlindSupervisor(const std::string& program, const std::string& broker_url,
-                                     const std::map<std::string, std::string>& confs) {
+                                     const std::map<std::string, std::string>& confs, const Environment& environment) {
     for (const auto& [name, text] : confs) {
         const auto path = confs_.path() + "/" + name;
         std::filesystem::create_directories(std::filesystem::path(path).parent_path());
@@ -88,7 +88,7 @@ BlindSupervisor::BlindSupervisor(const std::string& program, const std::string& 
     }
     program_.emplace(std::vector<std::string>{program, "--conf-dir", confs_.path(), "--state-dir", state_.path(), "--auth-dir",
                                               state_.path(), "--broker", broker_url, "--docker-host",
-                                              "unix://" + state_.path() + "/none.sock"});
+                                              "unix://" + state_.path() + "/none.sock"}, environment);
 }
 
 }  // namespace sutfleet::test

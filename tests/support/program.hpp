@@ -46,7 +46,8 @@ Ran run(std::vector<std::string> argv, const Environment& environment = {}, cons
 /// A supervisor without an engine, with the confs (file name -> text), which are in `folder()`.
 class BlindSupervisor {
   public:
-    BlindSupervisor(const std::string& program, const std::string& broker_url, const std::map<std::string, std::string>& confs);
+    BlindSupervisor(const std::string& program, const std::string& broker_url, const std::map<std::string, std::string>& confs,
+                    const Environment& environment = {});
     [[nodiscard]] const std::string& folder() const { return confs_.path(); }
 
   private:

@@ -18,6 +18,7 @@
 #include "json_text.hpp"
 #include "sys/fd.hpp"
 #include "sys/file.hpp"
+#include "sys/process.hpp"
 
 namespace sutfleet::ctl {
 namespace {
@@ -191,6 +192,7 @@ Outcome<int> list(const Options& options, const Screen& screen) {
 }  // namespace
 
 Outcome<int> secret(const Options& options, const Screen& screen) {
+    sys::forbid_dumps();
     if (options.action == "ls") return list(options, screen);
     return options.action == "set" ? set(options) : remove(options);
 }
