@@ -92,6 +92,7 @@ Result<HttpAnswer> HttpClient::send(const Request& request) const {
     const Headers headers(curl_slist_append(
         curl_slist_append(nullptr, ("Content-Type: " + request.content_type).c_str()), "Expect:"));
     curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
+    curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);  // no name makes another path by its dots
     if (!socket_.empty()) curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket_.c_str());
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request.method.c_str());
     if (request.method != "GET") {
@@ -122,6 +123,7 @@ Result<void> HttpClient::stream(const std::string& path, const std::function<boo
     char detail[CURL_ERROR_SIZE] = "";
     const std::string url = base_ + path;
     curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
+    curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);  // no name makes another path by its dots
     if (!socket_.empty()) curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket_.c_str());
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, 5'000L);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
