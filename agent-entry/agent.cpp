@@ -11,6 +11,7 @@
 #include <random>
 
 #include "core/agent_files.hpp"
+#include "mqtt/submitter.hpp"
 #include "sys/clock.hpp"
 #include "sys/crash_point.hpp"
 #include "sys/file.hpp"
@@ -129,7 +130,8 @@ Result<void> Agent::connect() {
             if (message.topic != topic) return false;
             if (!message.payload.empty())
                 book->accept(message.payload, message.retain, sys::wall_now(), {message.response_topic, message.correlation_data},
-                             {message.dup, message.packet_id, message.origin.number, message.origin.since, message.origin.lost_before});
+                             {message.dup, message.packet_id, message.origin.number, message.origin.since, message.origin.lost_before,
+                              mqtt::claimed_submitter(message.user_properties)});
             wake->notify();
             return true;
         });

@@ -5,8 +5,8 @@
 #include <nlohmann/json.hpp>
 
 #include "agent.hpp"
+#include "command_argument.hpp"
 #include "core/duration.hpp"
-#include "core/json_guard.hpp"
 #include "handover.hpp"
 #include "sys/clock.hpp"
 #include "sys/crash_point.hpp"
@@ -15,7 +15,6 @@
 namespace sutfleet::agent {
 namespace {
 
-using nlohmann::json;
 using nlohmann::ordered_json;
 using namespace std::chrono_literals;
 
@@ -30,18 +29,6 @@ std::string dump(const ordered_json& value) {
     return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
 }
 
-/// The argument of a command: raw text, or `argument` (or `id`) of a JSON object.
-std::string argument_of(const std::string& payload) {
-    if (!payload.starts_with('{')) {
-        const auto last = payload.find_last_not_of(" \t\r\n");
-        return last == std::string::npos ? std::string() : payload.substr(0, last + 1);
-    }
-    const auto object = json::parse(payload, nullptr, false);
-    for (const auto* key : {"argument", "id"})
-        if (object.is_object() && object.contains(key) && object[key].is_string()) return object[key].get<std::string>();
-    return {};
-}
-
 /// Of the newest jobs; nothing when none has run.
 std::optional<double> mean_run_seconds(const std::vector<JobRecord>& done) {
     double sum = 0;
@@ -53,12 +40,6 @@ std::optional<double> mean_run_seconds(const std::vector<JobRecord>& done) {
     }
     if (runs == 0) return std::nullopt;
     return std::round(sum / runs * 1000) / 1000;
-}
-
-ordered_json transaction_of(const std::string& payload) {
-    if (!payload.starts_with('{') || too_deep(payload)) return nullptr;
-    const auto object = ordered_json::parse(payload, nullptr, false);
-    return object.is_object() && object.contains("transaction") ? object["transaction"] : ordered_json(nullptr);
 }
 
 }  // namespace
@@ -117,12 +98,14 @@ void Agent::hear(const mqtt::Message& message, SteadyTime now) {
     const auto verb = topic->rest.substr(k_cmd.size());
     if (message.payload.empty() && verb == "cancel" && !current_) return;
     sys::crash_point("command: not obeyed");
+    const auto most = is_handover(verb) ? k_handover_limit : k_command_limit;
+    if (message.payload.size() > most) return answer(message, verb, fail(ErrorKind::invalid_input, "expected at most " + std::to_string(most) + " bytes"));
     if (verb == "tail") return answer(message, verb, tail(message.payload), DataForm::json);
     if (is_handover(verb)) {
         const bool may_start = !current_ && !stopping_ && household_->ready() && cleanups_.empty();
         return answer(message, verb, hand_over(*book_, verb, message.payload, may_start, sys::wall_now()), DataForm::json);
     }
-    const auto outcome = obey(verb, argument_of(message.payload), now);
+    const auto outcome = obey(verb, command_argument(message.payload), now);
     sys::crash_point("command: obeyed, not answered");
     answer(message, verb, outcome);
 }
@@ -130,12 +113,12 @@ void Agent::hear(const mqtt::Message& message, SteadyTime now) {
 void Agent::answer(const mqtt::Message& request, std::string_view verb, const Result<std::string>& outcome, DataForm form) {
     const auto data = !outcome ? ordered_json(nullptr) : form == DataForm::json ? ordered_json::parse(*outcome) : ordered_json(*outcome);
     mqtt::Publication message;
-    message.topic = request.response_topic.empty() ? topics_.response(conf_.sut, verb) : request.response_topic;
+    message.topic = topics_.answer_topic(request.response_topic, topics_.response(conf_.sut, verb));
     message.correlation_data = request.correlation_data;
     message.payload = dump({{"status", outcome ? "ok" : "error"},
                             {"data", data},
                             {"error", outcome ? ordered_json(nullptr) : ordered_json(outcome.error().message)},
-                            {"transaction", transaction_of(request.payload)}});
+                            {"transaction", ordered_json::parse(command_transaction(request.payload))}});
     if (!outcome || form == DataForm::text) return reply(std::move(message));
     // A piece of a log does not wait in memory: whoever asked asks again.
     if (const auto sent = session_->publish(message)) tails_.insert(*sent);
@@ -217,11 +200,12 @@ Result<std::string> Agent::prune(const std::string& argument) {
 
 /// Beside `submit_status`, which is for all: the requester's own answer, if it has asked for one.
 void Agent::answer_requester(const JobBook::Answer& said) {
-    if (said.reply_to.topic.empty()) return;
+    const auto topic = topics_.answer_topic(said.reply_to.topic, {});
+    if (topic.empty()) return;
     const bool taken = said.verdict != JobBook::Verdict::rejected;
     const auto record = said.id ? book_->find(*said.id) : std::nullopt;
     mqtt::Publication message;
-    message.topic = said.reply_to.topic;
+    message.topic = topic;
     message.correlation_data = said.reply_to.correlation_data;
     message.payload = dump({{"status", taken ? "ok" : "error"},
                             {"data", record ? ordered_json::parse(encode_job_record(*record)) : ordered_json(nullptr)},

@@ -243,6 +243,7 @@ Result<JobRecord> JobBook::journal(const JobRequest& request, std::string_view p
     record.content = content_digest(request.json);
     record.submitted = format_rfc3339(now);
     record.bare = !request.id;
+    record.claimed_by = arrival.claimed_by;
     record.packet = arrival.packet;
     if (repeat.of) record.repeat_of = repeat.of->str();
     if (request.expires) record.expires = format_rfc3339(now + *request.expires);
@@ -454,7 +455,8 @@ std::string JobBook::why_no_offer(bool may_start) const {
     return may_start && live_.empty() ? std::string() : "busy";
 }
 
-Result<JobBook::HandoverAnswer> JobBook::offer(const std::string& queue, unsigned number, const std::string& payload, bool may_start, WallTime now) {
+Result<JobBook::HandoverAnswer> JobBook::offer(const std::string& queue, unsigned number, const std::string& payload, bool may_start, WallTime now,
+                                               const std::string& claimed_by) {
     using Word = HandoverAnswer::Word;
     const std::scoped_lock lock(mutex_);
     const auto request = decode_submit(payload);
@@ -469,7 +471,9 @@ Result<JobBook::HandoverAnswer> JobBook::offer(const std::string& queue, unsigne
     if (record && number == record->handover->number) return HandoverAnswer{Word::refused, "that offer has ended: " + record->reason, record};
     if (!record || terminal(record->state))
         if (const auto why = why_no_offer(may_start); !why.empty()) return HandoverAnswer{Word::refused, why};
-    return journal_offer(record.value_or(JobRecord{.id = *request->id}), *request, payload, handover);
+    auto offered = record.value_or(JobRecord{.id = *request->id});
+    offered.claimed_by = claimed_by;
+    return journal_offer(std::move(offered), *request, payload, handover);
 }
 
 Result<JobBook::HandoverAnswer> JobBook::journal_offer(JobRecord record, const JobRequest& request, const std::string& payload, Handover handover) {

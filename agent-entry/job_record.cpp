@@ -74,6 +74,7 @@ std::string encode_job_record(const JobRecord& record) {
                            {"content", record.content},
                            {"priority", record.priority}};
     if (!record.expires.empty()) out["expires"] = record.expires;
+    if (!record.claimed_by.empty()) out["submitted_by"] = {{"name", record.claimed_by}, {"verified", false}};
     if (record.bare) out["bare"] = true;
     if (record.packet != 0) out["packet"] = record.packet;
     if (!record.repeat_of.empty()) out["repeat_of"] = record.repeat_of;
@@ -112,6 +113,7 @@ Result<JobRecord> decode_job_record(std::string_view text) try {
     from.at("content").get_to(out.content);
     if (from.contains("priority")) out.priority = integer_of<int>(from.at("priority"));
     if (from.contains("expires")) out.expires = text_of(from, "expires");
+    if (from.contains("submitted_by")) out.claimed_by = text_of(from.at("submitted_by"), "name");
     out.bare = from.value("bare", false);
     if (from.contains("repeat_of")) out.repeat_of = text_of(from, "repeat_of");
     if (from.contains("artifacts"))

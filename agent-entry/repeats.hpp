@@ -8,6 +8,7 @@
 #include <chrono>
 #include <deque>
 #include <optional>
+#include <string>
 
 #include "core/ids.hpp"
 #include "core/timestamp.hpp"
@@ -23,6 +24,7 @@ struct Arrival {
     std::uint64_t connection = 1;  ///< of this life's, counted from 1
     SteadyTime since{};            ///< when that connection was made
     std::optional<SteadyTime> lost_before{};  ///< when the one before it was lost
+    std::string claimed_by{};                 ///< who says to have submitted it; a hint
 };
 
 class Repeats {

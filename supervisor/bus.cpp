@@ -204,11 +204,13 @@ void Supervisor::hear_fleet(std::string_view rest, const mqtt::Message& message,
     }
     if (!rest.starts_with(k_cmd) || message.retain) return;
     const auto verb = rest.substr(k_cmd.size());
-    const auto outcome = obey(verb, argument_of(message.payload), now);
+    const bool fits = message.payload.size() <= k_command_limit;
+    const auto outcome = fits ? obey(verb, argument_of(message.payload), now)
+                              : Result<std::string>(fail(ErrorKind::invalid_input, "expected at most " + std::to_string(k_command_limit) + " bytes"));
     mqtt::Publication reply;
-    reply.topic = message.response_topic.empty() ? topics_.fleet_response(verb) : message.response_topic;
+    reply.topic = topics_.answer_topic(message.response_topic, topics_.fleet_response(verb));
     reply.correlation_data = message.correlation_data;
-    reply.payload = encode_answer(outcome, message.payload);
+    reply.payload = encode_answer(outcome, fits ? message.payload : std::string());
     if (const auto sent = session_->publish(reply); !sent) sys::log(sys::Level::warn, sent.error().message);
 }
 

@@ -234,7 +234,7 @@ AgentRules decode_rules(const json& from) {
     out.health = decode_health(from.at("health"));
     from.at("env").get_to(out.env);
     out.household = decode_household(from);
-    out.submit = decode_submit_policy(from.at("submit"));
+    if (from.contains("submit")) out.submit = decode_submit_policy(from.at("submit"));
     return out;
 }
 

@@ -53,11 +53,12 @@ void each_named(MapReader& map, std::string_view key, std::size_t most, const Re
     if (node->kind != Kind::map) return map.wrong(*node, key, "a map of names to maps");
     if (node->entries.size() > most) return map.wrong(*node, key, "at most " + std::to_string(most) + " names");
     map.section(key, [&](MapReader& names) {
-        for (const auto& [name, value] : node->entries) {
-            if (is_item_name(name->text))
-                names.section(name->text, [&](MapReader& one) { read(name->text, one, *name); });
+        for (const auto& entry : node->entries) {
+            const auto& name = *entry.first;
+            if (is_item_name(name.text))
+                names.section(name.text, [&](MapReader& one) { read(name.text, one, name); });
             else
-                names.note(*name, "'" + names.full(name->text) + "': expected a name of letters, digits, '_' and '-'"), names.take(name->text);
+                names.note(name, "'" + names.full(name.text) + "': expected a name of letters, digits, '_' and '-'"), names.take(name.text);
         }
     });
 }

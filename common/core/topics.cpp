@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "core/one_line.hpp"
+
 namespace sutfleet {
 namespace {
 constexpr std::string_view k_fleet = "fleet/";
@@ -71,6 +73,17 @@ std::optional<std::string_view> Topics::parse_fleet(std::string_view topic) cons
     topic.remove_prefix(prefix_.size());
     if (!topic.starts_with(k_fleet)) return std::nullopt;
     return topic.substr(k_fleet.size());
+}
+
+std::string Topics::answer_topic(const std::string& wanted, const std::string& usual) const {
+    constexpr std::string_view k_res = "res/";
+    constexpr std::size_t k_longest = 1000;
+    const auto is_bad = [](char c) { return c == '+' || c == '#' || static_cast<unsigned char>(c) < 0x20 || c == 0x7F; };
+    if (wanted.empty() || wanted.size() > k_longest || wanted.front() == '$' || !is_utf8(wanted) || std::ranges::any_of(wanted, is_bad)) return usual;
+    if (const auto rest = parse_fleet(wanted)) return rest->starts_with(k_res) ? wanted : usual;
+    if (const auto own = parse(wanted))
+        return own->rest.starts_with(k_res) || !is_own_level(own->rest.substr(0, own->rest.find('/'))) ? wanted : usual;
+    return wanted;
 }
 
 bool is_own_level(std::string_view level) { return std::ranges::find(k_own_levels, level) != k_own_levels.end(); }

@@ -47,6 +47,10 @@ class Topics {
     /// What follows `fleet/`; nothing for any other topic.
     [[nodiscard]] std::optional<std::string_view> parse_fleet(std::string_view topic) const;
 
+    /// Where the answer to a request goes: its response topic (MQTT 5, 4.10), or `usual` where that is empty or would make another
+    /// request, or a false report, of an answer: within the product's own topics only those for answers.
+    [[nodiscard]] std::string answer_topic(const std::string& wanted, const std::string& usual) const;
+
   private:
     std::string prefix_;
 };
@@ -58,6 +62,9 @@ inline constexpr std::string_view k_state = "state";
 inline constexpr std::string_view k_output = "output";
 inline constexpr std::string_view k_last_job = "last_job";
 inline constexpr std::string_view k_jobs = "jobs";
+
+inline constexpr std::size_t k_command_limit = 4096;          ///< bytes of the payload of a command
+inline constexpr std::size_t k_handover_limit = 4 * 1024 * 1024;  ///< of one that has a job in it, as text in JSON
 
 /// Whether a level under a SUT is the product's own: no probe may publish there.
 [[nodiscard]] bool is_own_level(std::string_view level);

@@ -125,6 +125,10 @@ Result<void> JobJournal::replay(const Visit& visit) {
 }
 
 Result<std::uint64_t> JobJournal::append(const JournalEntry& entry) {
+    // What could not be read again would be lost at the next start, with a promise given for it.
+    if (entry.record.size() > k_record_limit || entry.request.size() > k_submit_limit)
+        return fail(ErrorKind::invalid_input, "expected at most " + std::to_string(k_record_limit) + " bytes of a record and " +
+                                                  std::to_string(k_submit_limit) + " of a job");
     const auto bytes = encode_journal_entry(entry);
     const auto offset = end_;
     std::size_t used = 0;

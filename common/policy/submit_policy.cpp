@@ -17,6 +17,7 @@ using Arguments = std::map<std::string, std::string>;
 
 constexpr std::size_t k_quoted = 40;   ///< bytes of what a submitter wrote, in a reason
 constexpr std::size_t k_listed = 400;  ///< bytes of a list of names
+constexpr std::size_t k_reason = 1000;
 constexpr std::size_t k_number_limit = 40;
 
 /// With `shell: false`, of the keys of a job. All others could carry text to a process.
@@ -180,8 +181,14 @@ struct Call {
     std::string name;
     Arguments arguments;
 };
+constexpr std::string_view k_blank = " \t\r\n";
+
+std::string_view first_word(std::string_view text) {
+    const auto begin = std::min(text.find_first_not_of(k_blank), text.size());
+    return text.substr(begin, std::min(text.find_first_of(k_blank, begin), text.size()) - begin);
+}
+
 Result<Call> parse_call(std::string_view text) {
-    constexpr std::string_view k_blank = " \t\r\n";
     Call out;
     for (auto begin = text.find_first_not_of(k_blank); begin != std::string_view::npos; begin = text.find_first_not_of(k_blank, begin)) {
         const auto end = std::min(text.find_first_of(k_blank, begin), text.size());
@@ -223,6 +230,19 @@ Result<Command> call(const SubmitPolicy& policy, const Call& asked) {
     return out;
 }
 
+Result<Command> named(const SubmitPolicy& policy, const JobRequest& request) {
+    if (!policy.shell)
+        for (const auto& key : request.keys)
+            if (std::ranges::find(k_harmless, key) == k_harmless.end())
+                return refuse(quoted(key) + " is not allowed: this SUT takes only its named commands; " + names_of(policy));
+    // First of all whether there is such a command: a shell text has no right form as one.
+    if (const auto name = first_word(request.command); !policy.commands.contains(std::string(name)))
+        return refuse(quoted(name) + " is not allowed: " + names_of(policy));
+    const auto asked = request.arguments ? Result<Call>(Call{request.command, *request.arguments}) : parse_call(request.command);
+    if (!asked) return refuse(asked.error().message + "; " + names_of(policy));
+    return call(policy, *asked);
+}
+
 }  // namespace
 
 Result<void> check_parameter(const CommandParameter& parameter) {
@@ -256,14 +276,8 @@ Result<void> check_run(const NamedCommand& command) {
 
 Result<std::optional<Command>> permit(const SubmitPolicy& policy, const JobRequest& request) {
     if (policy.shell && !request.arguments) return std::nullopt;
-    if (!policy.shell)
-        for (const auto& key : request.keys)
-            if (std::ranges::find(k_harmless, key) == k_harmless.end())
-                return refuse(quoted(key) + " is not allowed: this SUT takes only its named commands; " + names_of(policy));
-    const auto asked = request.arguments ? Result<Call>(Call{request.command, *request.arguments}) : parse_call(request.command);
-    if (!asked) return refuse(asked.error().message + "; " + names_of(policy));
-    auto command = call(policy, *asked);
-    if (!command) return fail(command.error());
+    auto command = named(policy, request);
+    if (!command) return refuse(one_line(command.error().message, k_reason));
     return *std::move(command);
 }
 

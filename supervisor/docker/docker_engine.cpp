@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "docker_json.hpp"
+#include "event_lines.hpp"
 #include "http_client.hpp"
 #include "image_answers.hpp"
 #include "tar_writer.hpp"
@@ -17,13 +18,13 @@ namespace {
 
 using namespace std::chrono_literals;
 
-std::string escaped(std::string_view text) {
+std::string escaped(std::string_view text, std::string_view left = {}) {
     std::string out;
     constexpr std::string_view k_hex = "0123456789ABCDEF";
     for (const char c : text) {
         const auto byte = static_cast<unsigned char>(c);
         if ((byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'z') || (byte >= 'A' && byte <= 'Z') || c == '-' ||
-            c == '_' || c == '.')
+            c == '_' || c == '.' || left.find(c) != std::string_view::npos)
             out += c;
         else
             out.append({'%', k_hex[byte >> 4], k_hex[byte & 15]});
@@ -164,7 +165,7 @@ Result<std::vector<std::pair<std::string, std::string>>> DockerEngine::with_role
 }
 
 Result<std::string> DockerEngine::image_user(std::string_view image) {
-    const auto answer = call({"GET", "/images/" + std::string(image) + "/json", {}, {}, 15s});
+    const auto answer = call({"GET", "/images/" + escaped(image, "/:@") + "/json", {}, {}, 15s});
     if (!answer) return fail(answer.error());
     return decode_image_user(*answer);
 }
@@ -173,9 +174,10 @@ Result<std::string> DockerEngine::image_file(std::string_view image, const std::
                                              std::string_view path) {
     const auto made = call({"POST", "/containers/create", encode_helper(image, labels, {}), "application/json", 60s});
     if (!made) return fail(made.error());
-    const auto id = text_member(*made, "Id");
-    const auto tar = call({"GET", "/containers/" + id + "/archive?path=" + escaped(path), {}, {}, 30s});
-    const auto removed = remove(id);
+    const auto id = made_id(*made);
+    if (!id) return fail(id.error());
+    const auto tar = call({"GET", "/containers/" + *id + "/archive?path=" + escaped(path), {}, {}, 30s});
+    const auto removed = remove(*id);
     if (!tar) return fail(tar.error());
     if (!removed) return fail(removed.error());
     return read_tar_file(*tar);
@@ -187,7 +189,7 @@ Result<std::string> DockerEngine::create(const AgentContainer& wanted) {
     const auto answer = call({"POST", "/containers/create?name=" + escaped(wanted.name),
                               encode_create(wanted, *version), "application/json", 60s});
     if (!answer) return fail(answer.error());
-    return text_member(*answer, "Id");
+    return made_id(*answer);
 }
 
 Result<void> DockerEngine::kill(std::string_view id) {
@@ -207,12 +209,13 @@ Result<ProbeOutcome> DockerEngine::probe(std::string_view id, const std::vector<
                                          std::chrono::milliseconds limit) {
     const auto made = call({"POST", "/containers/" + escaped(id) + "/exec", encode_exec(command), "application/json", 10s});
     if (!made) return fail(made.error());
-    const auto exec = text_member(*made, "Id");
-    const auto output = call({"POST", "/exec/" + exec + "/start", R"({"Detach":false,"Tty":false})", "application/json", limit});
+    const auto exec = made_id(*made);
+    if (!exec) return fail(exec.error());
+    const auto output = call({"POST", "/exec/" + *exec + "/start", R"({"Detach":false,"Tty":false})", "application/json", limit});
     ProbeOutcome outcome;
     if (!output) return outcome;  // it hung until the limit
     outcome.output = unframe(*output).substr(0, 4096);
-    const auto answer = call({"GET", "/exec/" + exec + "/json", {}, {}, 10s});
+    const auto answer = call({"GET", "/exec/" + *exec + "/json", {}, {}, 10s});
     if (!answer) return fail(answer.error());
     const auto state = decode_exec(*answer);
     if (!state) return fail(state.error());
@@ -262,10 +265,11 @@ Result<void> DockerEngine::deliver(std::string_view image, const std::map<std::s
     if (!tar) return fail(tar.error());
     const auto made = call({"POST", "/containers/create", encode_helper(image, labels, volumes), "application/json", 60s});
     if (!made) return fail(made.error());
-    const auto id = text_member(*made, "Id");
+    const auto id = made_id(*made);
+    if (!id) return fail(id.error());
     // One call for all volumes: the engine starts a process for each.
-    const auto put = call({"PUT", "/containers/" + id + "/archive?path=%2F", *std::move(tar), "application/x-tar", 120s});
-    auto removed = remove(id);
+    const auto put = call({"PUT", "/containers/" + *id + "/archive?path=%2F", *std::move(tar), "application/x-tar", 120s});
+    auto removed = remove(*id);
     if (!put) return fail(put.error());
     return removed;
 }
@@ -297,9 +301,10 @@ Result<void> DockerEngine::run_to_end(const std::string& id, std::chrono::millis
 Result<void> DockerEngine::run(const Errand& errand, std::chrono::milliseconds limit) {
     const auto made = call({"POST", "/containers/create", encode_errand(errand), "application/json", 60s});
     if (!made) return fail(made.error());
-    const auto id = text_member(*made, "Id");
-    auto ran = run_to_end(id, limit);
-    auto removed = remove(id);
+    const auto id = made_id(*made);
+    if (!id) return fail(id.error());
+    auto ran = run_to_end(*id, limit);
+    auto removed = remove(*id);
     return ran ? removed : ran;
 }
 
@@ -332,29 +337,6 @@ Result<void> DockerEngine::build_image(const ImageRecipe& recipe, const ByteSour
 Result<void> DockerEngine::pull_image(std::string_view image, const ImageTransfer& how) {
     return transfer("/images/create?fromImage=" + escaped(image), [](char*, std::size_t) -> Result<std::size_t> { return 0U; }, how);
 }
-
-/// Cuts the stream into lines. What comes in one chunk too large to be an event is given up as "anything".
-class EventLines {
-  public:
-    explicit EventLines(const std::function<void(const EngineChange&)>& changed) : changed_(changed) {}
-    void take(std::string_view bytes) {
-        for (auto end = bytes.find('\n'); end != std::string_view::npos; end = bytes.find('\n')) {
-            rest_ += bytes.substr(0, end);
-            bytes.remove_prefix(end + 1);
-            if (const auto change = rest_.empty() ? std::nullopt : decode_event(rest_)) changed_(*change);
-            rest_.clear();
-        }
-        rest_ += bytes;
-        if (rest_.size() < k_line_limit) return;
-        rest_.clear();
-        changed_({});
-    }
-
-  private:
-    static constexpr std::size_t k_line_limit = 1024 * 1024;
-    const std::function<void(const EngineChange&)>& changed_;
-    std::string rest_;
-};
 
 class DockerEvents final : public EngineEvents {
   public:

@@ -1,5 +1,6 @@
 #include "docker_json.hpp"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <nlohmann/json.hpp>
@@ -193,6 +194,14 @@ std::optional<EngineChange> decode_event(std::string_view line) {
 std::string text_member(std::string_view text, std::string_view key) {
     const auto from = json::parse(text, nullptr, false);
     return from.is_object() ? text_at(from, std::string(key).c_str()) : std::string();
+}
+
+Result<std::string> made_id(std::string_view text) {
+    auto id = text_member(text, "Id");
+    const auto fits = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || c == '-' || c == '_'; };
+    if (id.empty() || id.size() > 128 || !std::ranges::all_of(id, fits))
+        return fail(ErrorKind::invalid_input, "the engine's answer has no id: expected letters and digits in 'Id'");
+    return id;
 }
 
 Result<int> decode_cpus(std::string_view text) {

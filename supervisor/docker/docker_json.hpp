@@ -37,6 +37,8 @@ Result<std::vector<FoundContainer>> decode_summaries(std::string_view json);
 Result<FoundContainer> decode_container(std::string_view json);
 /// The value of one text member, "" when it is absent: `Id`, `message`, …
 [[nodiscard]] std::string text_member(std::string_view json, std::string_view key);
+/// The id of what the engine has made: letters, digits, '-' and '_', since it becomes a part of paths. @return invalid_input for anything else
+Result<std::string> made_id(std::string_view json);
 Result<int> decode_cpus(std::string_view json);
 Result<std::string> decode_image_user(std::string_view json);
 struct ExecState {

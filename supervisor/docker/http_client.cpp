@@ -138,6 +138,7 @@ Result<HttpClient> HttpClient::open(const EngineAddress& address) {
 
 void HttpClient::prepare(void* curl, const std::string& url, char* detail) const {
     curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
+    curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);  // no name makes another path by its dots
     if (!socket_.empty()) curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket_.c_str());
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, 5'000L);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
@@ -222,6 +223,7 @@ Result<long> HttpClient::transfer(const Transfer& request) const {
     const Headers headers(curl_slist_append(
         curl_slist_append(curl_slist_append(nullptr, "Content-Type: application/x-tar"), "Transfer-Encoding: chunked"), "Expect:"));
     curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
+    curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);  // no name makes another path by its dots
     if (!socket_.empty()) curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket_.c_str());
     curl_easy_setopt(curl, CURLOPT_POST, 1L);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.get());

@@ -44,17 +44,19 @@ std::string encode_queue_status(const std::string& queue, const std::vector<Pool
 
 std::string encode_queue_job(const PoolJob& job, std::size_t position, const std::string& state, const std::string& why) {
     const bool is_its_own = job.state == PoolJob::State::granted || job.state == PoolJob::State::ended;
-    return dump({{"id", job.id.str()},
-                 {"queue", job.queue},
-                 {"state", job.state == PoolJob::State::ended ? job.result : state.empty() ? "QUEUED" : state},
-                 {"sut", is_its_own ? text_or_null(job.sut) : ordered_json(nullptr)},
-                 {"position", position == 0 ? ordered_json(nullptr) : ordered_json(position)},
-                 {"why", text_or_null(why)},
-                 {"exit", job.exit ? ordered_json(*job.exit) : ordered_json(nullptr)},
-                 {"reason", text_or_null(job.reason)},
-                 {"command", job.command},
-                 {"submitted", job.submitted},
-                 {"finished", text_or_null(job.finished)}});
+    ordered_json out{{"id", job.id.str()},
+                     {"queue", job.queue},
+                     {"state", job.state == PoolJob::State::ended ? job.result : state.empty() ? "QUEUED" : state},
+                     {"sut", is_its_own ? text_or_null(job.sut) : ordered_json(nullptr)},
+                     {"position", position == 0 ? ordered_json(nullptr) : ordered_json(position)},
+                     {"why", text_or_null(why)},
+                     {"exit", job.exit ? ordered_json(*job.exit) : ordered_json(nullptr)},
+                     {"reason", text_or_null(job.reason)},
+                     {"command", job.command},
+                     {"submitted", job.submitted},
+                     {"finished", text_or_null(job.finished)}};
+    if (!job.claimed_by.empty()) out["submitted_by"] = {{"name", job.claimed_by}, {"verified", false}};
+    return dump(out);
 }
 
 std::string why_none(const std::map<SutName, PoolSut>& suts) {

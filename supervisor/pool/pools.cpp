@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/json_guard.hpp"
+#include "mqtt/submitter.hpp"
 #include "pool/pool_report.hpp"
 #include "sys/clock.hpp"
 #include "sys/crash_point.hpp"
@@ -62,7 +63,8 @@ void Pools::listen(const Settings& settings, const sys::Wake& wake) {
         const auto rest = topics_.parse_fleet(message.topic);
         const auto queue = rest ? submit_queue(*rest) : std::nullopt;
         if (queue && !message.payload.empty())
-            book_->accept(*queue, message.payload, message.retain, message.response_topic, message.correlation_data, sys::wall_now());
+            book_->accept(*queue, message.payload, message.retain, message.response_topic, message.correlation_data, sys::wall_now(),
+                          mqtt::claimed_submitter(message.user_properties));
         wake.notify();
         return true;
     });
@@ -234,6 +236,7 @@ void Pools::send(mqtt::Session& session, const PoolJob& job, std::string_view ve
         if (!payload) return sys::log(sys::Level::error, "job=" + job.id.str() + " cannot be read: " + payload.error().message);
         object["queue"] = job.queue;
         object["job"] = *payload;
+        if (!job.claimed_by.empty()) object["by"] = job.claimed_by;
     }
     if (job.cancel) object["cancel"] = true;
     mqtt::Publication publication;
@@ -257,10 +260,11 @@ void Pools::answer(mqtt::Session& session) {
             once.payload = encode_queue_status(said.queue, {}, {}, text, sys::wall_now());
             if (const auto sent = session.publish(std::move(once)); !sent) sys::log(sys::Level::debug, sent.error().message);
         }
-        if (said.response_topic.empty()) continue;
+        const auto answer_to = topics_.answer_topic(said.response_topic, {});
+        if (answer_to.empty()) continue;
         const bool taken = said.verdict != PoolBook::Verdict::rejected;
         mqtt::Publication publication;
-        publication.topic = said.response_topic;
+        publication.topic = answer_to;
         publication.correlation_data = said.correlation_data;
         publication.payload = dump({{"status", taken ? "ok" : "error"},
                                     {"data", taken ? ordered_json{{"id", said.id->str()}, {"queue", said.queue}} : ordered_json(nullptr)},

@@ -1,10 +1,13 @@
 // The submit policy where it counts: on a real agent, for a job that comes, one that waits, and one of a queue.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <csignal>
 #include <fstream>
 
+#include "core/topics.hpp"
 #include "lab.hpp"
+#include "sutctl_run.hpp"
 
 using namespace sutfleet;
 using namespace std::chrono_literals;
@@ -18,7 +21,9 @@ AgentRules only_named() {
     AgentRules rules;
     rules.submit.shell = false;
     rules.submit.commands["show"] = {{"printf", "<%s>\n", "{what}"}, {{"what", {}}}};
-    rules.submit.commands["wait"] = {{"sleep", "{seconds}"}, {{"seconds", {.type = CommandParameter::Type::number}}}};
+    CommandParameter seconds;
+    seconds.type = CommandParameter::Type::number;
+    rules.submit.commands["wait"] = {{"sleep", "{seconds}"}, {{"seconds", seconds}}};
     rules.phases["setup"] = Command{{"/bin/sh", "-c", "echo \"preload=$LD_PRELOAD a=$A\""}};
     rules.phases["test"] = Command{{"/bin/sh", "-c", "echo the conf\\'s own test phase"}};
     return rules;
@@ -30,7 +35,7 @@ TEST_CASE("submit policy: only the named commands run, each value one argument; 
     Lab lab(AGENT_ENTRY, only_named());
     CHECK(has(lab.run("j1", R"j({"id":"j1","command":"show","arguments":{"what":"a b; touch /tmp/x $(id) \"q\""}})j"), "SUCCEEDED"));
     CHECK(lab.says("output", "<a b; touch /tmp/x $(id) \"q\">"));
-    CHECK(lab.says("output", "preload= a="));
+    CHECK(eventually([&] { return std::ranges::any_of(lab.all("output"), [](const auto& text) { return has(text, "preload= a="); }); }));
     CHECK(has(lab.get("job/j1"), R"("setup":{"exit":0)"));
     lab.submit("show what=plain");
     CHECK(lab.says("output", "<plain>"));
@@ -83,4 +88,35 @@ TEST_CASE("submit policy: the cleanup of a job that was lost before the conf for
     CHECK(lab.says("output", "cleanup a="));
     for (const auto& line : lab.all("output")) CHECK_FALSE(has(line, "evil"));
     CHECK(lab.says("job/lost", "LOST"));
+}
+
+TEST_CASE("who says to have submitted a job is in its record, as something that nobody has checked") {
+    Lab lab(AGENT_ENTRY);
+    CHECK_FALSE(has(lab.run("anonymous", R"j({"id":"anonymous","command":"true"})j"), "submitted_by"));
+    auto environment = test::sutctl_environment(lab.broker.url());
+    environment.emplace_back("LOGNAME", "ann\x1b[2J");
+    const auto ran = test::run(test::sutctl_argv("submit alpha --wait true"), environment);
+    CHECK_MESSAGE(ran.exit == 0, ran.out);
+    CHECK(lab.says("last_job", "-"));
+    const auto record = lab.get("job/" + lab.get("last_job"));
+    CHECK_MESSAGE(has(record, R"("submitted_by":{"name":"ann [2J@)"), record);
+    CHECK(has(record, R"("verified":false})"));
+}
+
+TEST_CASE("submit policy: sutctl says what is allowed when a job is refused") {
+    Lab lab(AGENT_ENTRY, only_named());
+    REQUIRE(lab.says("submit_status", "ready"));
+    const auto refused = test::sutctl(lab.broker.url(), "submit alpha reboot");
+    CHECK(refused.exit == 4);
+    CHECK_MESSAGE(has(refused.out, "alpha rejected: 'reboot' is not allowed: expected one of show, wait"), refused.out);
+    const auto taken = test::sutctl(lab.broker.url(), "submit alpha --wait show what=x1");
+    CHECK(taken.exit == 0);
+    CHECK_MESSAGE(has(taken.out, "<x1>"), taken.out);
+}
+
+TEST_CASE("an answer goes to no topic where it would be a request or a report; a command is small") {
+    Lab lab(AGENT_ENTRY);
+    REQUIRE(lab.says("submit_status", "ready"));
+    lab.publish("alpha/cmd/cancel", std::string(k_command_limit + 1, 'x'));
+    CHECK(lab.says("res/cancel", "expected at most 4096 bytes"));
 }

@@ -100,3 +100,13 @@ TEST_CASE("the verdict on a heartbeat") {
     degraded.why = "broker away";
     CHECK(judge(degraded, 101 * s) == HealthVerdict{Health::degraded, "broker away"});
 }
+
+TEST_CASE("topics: an answer goes where it was asked for, unless it would be taken for a request or a report there") {
+    const Topics topics("lab/");
+    const auto to = [&](const std::string& wanted) { return topics.answer_topic(wanted, "usual"); };
+    for (const auto* good : {"lab/alpha/res/x", "lab/fleet/res/submit/1", "my/answers", "lab/somebody/answers", "alpha/submit"}) CHECK(to(good) == good);
+    for (const auto* bad : {"", "lab/alpha/submit", "lab/alpha/cmd/restart", "lab/alpha/agent", "lab/alpha/job/j1", "lab/fleet/cmd/apply", "lab/fleet/queue/q/submit",
+                            "lab/fleet/state", "a/+/b", "#", "$SYS/x", "a\nb", "\xff"})
+        CHECK(to(bad) == "usual");
+    CHECK(to(std::string(1001, 'x')) == "usual");
+}

@@ -142,3 +142,8 @@ TEST_CASE("a framed stream is taken apart, also one that is cut off") {
     CHECK(unframe(frame + frame.substr(0, 9)) == "hih");
     CHECK(unframe("plain text") == "plain text");
 }
+
+TEST_CASE("an id that the engine gives becomes a part of paths: nothing else is taken for one") {
+    CHECK(*made_id(R"({"Id":"0a1b"})") == "0a1b");
+    for (const auto* bad : {"", "{}", R"({"Id":""})", R"({"Id":1})", R"({"Id":"a/../b"})", R"({"Id":"a?x=1"})", R"({"Id":"a\n"})"}) CHECK_FALSE(made_id(bad));
+}

@@ -9,8 +9,10 @@
 #include "core/heartbeat.hpp"
 #include "core/json_guard.hpp"
 #include "docker_json.hpp"
+#include "job/journal.hpp"
 #include "job/submit_request.hpp"
 #include "job_record.hpp"
+#include "private_broker.hpp"
 #include "report.hpp"
 
 using namespace sutfleet;
@@ -96,4 +98,22 @@ TEST_CASE("hostile: conf with a long chain of aliases") {
     const auto got = decode_sut_conf(*SutName::parse("alpha"), conf + "]\n");
     REQUIRE_FALSE(got);
     CHECK(got.error().front().message == "too many anchors in one conf");
+}
+
+TEST_CASE("hostile: a journal takes nothing that it could not read again") {
+    const test::TempFolder folder;
+    auto journal = *JobJournal::open(folder.path() + "/j", [](std::uint64_t, const JournalEntry&) {});
+    REQUIRE(journal->append({"{}", "first"}));
+    CHECK_FALSE(journal->append({std::string(70'000, 'x'), {}}));
+    CHECK_FALSE(journal->append({"{}", std::string(k_submit_limit + 1, 'x')}));
+    // A text that looks like an entry of its own is still a part of its entry.
+    const auto inner = encode_journal_entry({"{\"forged\":1}", {}});
+    REQUIRE(journal->append({"{}", "echo\n" + inner}));
+    REQUIRE(journal->append({"{}", std::string(k_submit_limit, 'y')}));
+    journal.reset();
+    std::vector<JournalEntry> read;
+    journal = *JobJournal::open(folder.path() + "/j", [&](std::uint64_t, const JournalEntry& entry) { read.push_back(entry); });
+    REQUIRE(read.size() == 3);
+    CHECK(read[1].request == "echo\n" + inner);
+    CHECK(read[2].request.size() == k_submit_limit);
 }

@@ -94,6 +94,8 @@ TEST_CASE("submit policy: a value is one argument, whatever is in it, and never 
 
 TEST_CASE("submit policy: what is not allowed is refused with what is") {
     CHECK(refusal("reboot") == "'reboot' is not allowed: expected one of far, flash, say, status, volts");
+    CHECK(refusal("touch /tmp/x") == "'touch' is not allowed: expected one of far, flash, say, status, volts");
+    CHECK(refusal("flash /tmp/x").find("expected parameter=value, found '/tmp/x'") != std::string::npos);
     CHECK(refusal("flash slot=4 image=a") ==
           "flash: 'slot': expected a whole number from 0 to 3, found '4'; usage: flash image=[a-z0-9.-]+ slot=0..3 [speed=slow|--fast]");
     for (const auto* bad :

@@ -131,11 +131,13 @@ Heard Link::next(SteadyTime deadline) {
     }
 }
 
-Outcome<bool> Link::publish(const std::string& topic, const std::string& payload, const std::string& response_topic) {
+Outcome<bool> Link::publish(const std::string& topic, const std::string& payload, const std::string& response_topic,
+                            const mqtt::UserProperties& properties) {
     mqtt::Publication publication;
     publication.topic = topic;
     publication.payload = payload;
     publication.response_topic = response_topic;
+    publication.user_properties = properties;
     const auto connection = session_->epoch();
     const auto id = session_->publish(publication);
     if (!id) return false;

@@ -34,7 +34,8 @@ class Link {
     Heard next(SteadyTime deadline);
     /// Publishes at QoS 1 and waits until the broker has it.
     /// @return false when the broker is away, or went away before it said so
-    Outcome<bool> publish(const std::string& topic, const std::string& payload, const std::string& response_topic = {});
+    Outcome<bool> publish(const std::string& topic, const std::string& payload, const std::string& response_topic = {},
+                          const mqtt::UserProperties& properties = {});
     [[nodiscard]] bool up() const { return session_->connected(); }
 
   private:

@@ -4,6 +4,7 @@
 #include "core/json_guard.hpp"
 #include "job_source.hpp"
 #include "job_view.hpp"
+#include "mqtt/submitter.hpp"
 #include "submission.hpp"
 
 namespace sutfleet::ctl {
@@ -67,7 +68,7 @@ class QueueSubmit {
     Outcome<int> wait_until(const std::function<bool()>& done, SteadyTime limit) {
         while (!done()) {
             if (!job_ && settled_ && Clock::now() >= send_at_) {
-                if (auto sent = link_->publish(context_.topics.fleet_queue(queue_, k_submit), submission_.payload, answer_topic_); !sent) return tl::make_unexpected(sent.error());
+                if (auto sent = link_->publish(context_.topics.fleet_queue(queue_, k_submit), submission_.payload, answer_topic_, {{mqtt::k_submitted_by, submitter()}}); !sent) return tl::make_unexpected(sent.error());
                 send_at_ = Clock::now() + k_repeat;
                 continue;
             }

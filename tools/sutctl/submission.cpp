@@ -1,6 +1,10 @@
 #include "submission.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <array>
+#include <cstdlib>
 #include <ctime>
 #include <nlohmann/json.hpp>
 #include <random>
@@ -8,6 +12,7 @@
 #include "core/duration.hpp"
 #include "core/ids.hpp"
 #include "job/submit_request.hpp"
+#include "mqtt/submitter.hpp"
 
 namespace sutfleet::ctl {
 namespace {
@@ -67,6 +72,17 @@ Outcome<Submission> make_submission(const std::string& text, const std::string& 
                                      " bytes, at most " + std::to_string(k_submit_limit) +
                                      " are taken");
     return Submission{own->str(), std::move(payload)};
+}
+
+std::string submitter() {
+    // The broker ends a connection over a property that has control characters or is no UTF-8.
+    const auto property = [](const std::string& text) { return one_line(text, mqtt::k_submitter_limit); };
+    std::array<char, 256> host{};
+    if (::gethostname(host.data(), host.size() - 1) != 0) host[0] = '\0';
+    // Not the system's list of users: this program brings its own C library, which must load nothing of another one.
+    for (const auto* name : {"LOGNAME", "USER"})
+        if (const char* user = std::getenv(name); user != nullptr && *user != '\0') return property(std::string(user) + "@" + host.data());
+    return property("uid " + std::to_string(::geteuid()) + "@" + host.data());
 }
 
 std::string make_job_id() {

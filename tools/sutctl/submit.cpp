@@ -4,6 +4,7 @@
 #include "job_source.hpp"
 #include "job_view.hpp"
 #include "output_printer.hpp"
+#include "mqtt/submitter.hpp"
 #include "submission.hpp"
 
 namespace sutfleet::ctl {
@@ -202,7 +203,8 @@ class Submit {
     }
 
     Outcome<> send() {
-        const auto sent = link_->publish(context_.topics.of(sut_, k_submit), submission_.payload);
+        const auto sent = link_->publish(context_.topics.of(sut_, k_submit), submission_.payload, {},
+                                         {{mqtt::k_submitted_by, submitter()}});
         if (!sent) return tl::make_unexpected(sent.error());
         send_at_ = Clock::now() + k_repeat;
         if (*sent && !std::exchange(held_, true))
