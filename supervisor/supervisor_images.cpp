@@ -16,12 +16,22 @@ SutConf with_image(const ContextFolder& contexts, SutConf conf) {
     return conf;
 }
 
+namespace {
+
+/// Why a context is not acted on; empty when it is.
+std::string trouble_of(const ContextFile& file, const Settings& settings) {
+    if (!file.context) return file.error;
+    auto why = settings.host_rules.refuse_image(file.context->image);
+    return why.empty() ? engine_trouble(*file.context, settings.docker_host) : "image: " + why;
+}
+
+}  // namespace
+
 /// What of its context keeps a conf from being acted on; empty: nothing.
 std::string context_trouble(const ContextFolder& contexts, const Settings& settings, const SutConf& conf) {
     const auto& name = conf.container.context;
     if (name.empty() || !conf.enabled) return {};
-    const auto file = contexts.find(name);
-    const auto why = file.context ? engine_trouble(*file.context, settings.docker_host) : file.error;
+    const auto why = trouble_of(contexts.find(name), settings);
     return why.empty() ? why : "context '" + name + "': " + why;
 }
 
@@ -36,7 +46,7 @@ std::optional<SteadyTime> Supervisor::observe_contexts(SteadyTime now) {
     for (auto& news : supply_->take()) note(std::move(news), now);
     for (const auto& name : images_.begin(now)) {
         const auto file = contexts_.find(name);
-        const auto trouble = file.context ? engine_trouble(*file.context, settings_.docker_host) : file.error;
+        const auto trouble = trouble_of(file, settings_);
         if (trouble.empty())
             supply_->make({name, *file.context});
         else

@@ -214,6 +214,8 @@ Result<void> HttpClient::stream(const std::string& path, const std::function<boo
 }
 
 Result<long> HttpClient::transfer(const Transfer& request) const {
+    if (auto may = check_call("POST", request.path); !may) return fail(may.error());
+    if (auto readable = tls_.check(); !readable) return fail(readable.error().with("engine at " + base_));
     const Handle handle(curl_easy_init());
     if (!handle) return fail(ErrorKind::transient, "out of memory");
     CURL* curl = handle.get();
@@ -222,18 +224,12 @@ Result<long> HttpClient::transfer(const Transfer& request) const {
     const std::string url = base_ + request.path;
     const Headers headers(curl_slist_append(
         curl_slist_append(curl_slist_append(nullptr, "Content-Type: application/x-tar"), "Transfer-Encoding: chunked"), "Expect:"));
-    curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
-    curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);  // no name makes another path by its dots
-    if (!socket_.empty()) curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket_.c_str());
+    prepare(curl, url, detail);
     curl_easy_setopt(curl, CURLOPT_POST, 1L);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.get());
     curl_easy_setopt(curl, CURLOPT_READFUNCTION, give);
     curl_easy_setopt(curl, CURLOPT_READDATA, &sending);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(request.limit.count()));
-    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, 5'000L);
-    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
-    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail);
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, hand_on);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, &sending);
     curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
@@ -247,7 +243,7 @@ Result<long> HttpClient::transfer(const Transfer& request) const {
     long status = 0;
     curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
     // A refusal can come, and the connection end, before all was sent.
-    if (code != CURLE_OK && status < 400) return fail(explain(curl, code, detail, socket_.empty() ? base_ : socket_));
+    if (code != CURLE_OK && status < 400) return fail(explain(curl, code, detail));
     return status;
 }
 
