@@ -29,7 +29,7 @@ bool by_sequence(const JobRecord& a, const JobRecord& b) { return a.sequence < b
 
 /// Not what was offered here again since.
 bool covers(const Withdrawal& one, const JobRecord& record) {
-    return one.id == record.id && (!record.handover || record.handover->number <= one.number);
+    return one.id == record.id && (!record.handover || !one.number || record.handover->number <= *one.number);
 }
 
 /// The order in which jobs start.
@@ -134,7 +134,7 @@ void JobBook::heed(const Withdrawal& withdrawal, WallTime now) {
     if (record && !terminal(record->state) && covers(withdrawal, *record)) {
         if (record->attempt == 1) {
             auto& handover = record->handover ? *record->handover : record->handover.emplace();
-            handover.number = withdrawal.number;
+            handover.number = withdrawal.number.value_or(handover.number);
             handover.granted = false;
             record->state = JobState::rejected;
             record->reason = "withdrawn while this SUT was gone";

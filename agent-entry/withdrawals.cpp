@@ -24,10 +24,9 @@ std::vector<Withdrawal> read_withdrawals(const std::string& state_folder) {
         const auto text = sys::read_short_text(at->path().string());
         unsigned number = 0;
         const auto [rest, bad] = std::from_chars(text.data(), text.data() + text.size(), number);
-        if (id && bad == std::errc{} && rest == text.data() + text.size() && text.size() < k_limit)
-            out.push_back({*id, number, at->path().string()});
-        else
-            sys::log(sys::Level::error, at->path().string() + ": expected withdrawn.<job id> with a number in it");
+        const bool right = bad == std::errc{} && rest == text.data() + text.size() && text.size() < k_limit;
+        if (!id || !right) sys::log(sys::Level::error, at->path().string() + ": expected withdrawn.<job id> with a number in it");
+        if (id) out.push_back({*id, right ? std::optional(number) : std::nullopt, at->path().string()});
     }
     if (error) sys::log(sys::Level::error, state_folder + ": " + error.message());
     return out;

@@ -2,6 +2,7 @@
 // What the supervisor has left in the state volume while the SUT had no container: jobs of queues that are not this SUT's
 // any more. Read when the journal is, before any job can start. Main thread.
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,7 +12,7 @@ namespace sutfleet::agent {
 
 struct Withdrawal {
     JobId id;
-    unsigned number = 0;  ///< no grant of this number or a lower one counts any more
+    std::optional<unsigned> number;  ///< no grant of this number or a lower one counts any more; it cannot be read: no grant
     std::string path;     ///< of its file, which is removed once the journal has it
 };
 

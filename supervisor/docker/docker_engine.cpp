@@ -277,12 +277,14 @@ Result<void> DockerEngine::deliver(std::string_view image, const std::map<std::s
 Result<void> DockerEngine::read_volume_file(std::string_view image, const std::map<std::string, std::string>& labels, const std::string& volume,
                                             std::string_view path, const std::function<bool(std::string_view)>& sink) {
     const auto made = call({"POST", "/containers/create", encode_helper(image, labels, {volume}), "application/json", 60s});
-    if (!made) return fail(made.error());
+    if (!made) return fail(ErrorKind::transient, made.error().message);  // an image that is missing is no missing file
     const auto id = text_member(*made, "Id");
     TarFile file(sink);
     const auto got = call({"GET", "/containers/" + id + "/archive?path=" + escaped(helper_mount(0) + "/" + std::string(path)), {}, {}, 300s,
                            [&](std::string_view bytes) { return file.take(bytes); }});
+    const bool no_helper = !got && got.error().kind == ErrorKind::not_found && !inspect(id);
     auto removed = remove(id);
+    if (no_helper) return fail(ErrorKind::transient, "a helper container was removed by somebody: " + got.error().message);
     if (!got) return fail(got.error());
     if (auto whole = file.finish(); !whole) return whole;
     return removed;

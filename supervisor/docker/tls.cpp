@@ -32,7 +32,8 @@ void Tls::apply(void* curl) const {
 std::string Tls::explain(int code, const std::string& detail) const {
     if (!on()) return {};
     // RFC 8446, 6.2: a TLS 1.3 server refuses a client's certificate by an alert after the client's handshake has ended.
-    if (detail.find("alert") != std::string::npos)
+    const auto says = [&](const char* part) { return detail.find(part) != std::string::npos; };
+    if (says("alert") && (says("certificate") || says("unknown ca")))
         return "the engine refuses the certificate " + cert_ + ": expected one, not expired, of a CA that the engine was told by --tlscacert (" + detail + ")";
     switch (code) {
         case CURLE_SSL_CACERT_BADFILE: return ca_ + ": expected the CA of the engine's certificate, in PEM (" + detail + ")";

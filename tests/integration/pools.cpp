@@ -428,12 +428,14 @@ TEST_CASE("queues: of a SUT that is gone its journal says what becomes of the jo
     const auto stale = json{{"id", "mine"}, {"number", job().number}}.dump();
 
     SUBCASE("never started, with or without the grant: another SUT runs it, and this one does not when it is back, whatever comes late") {
-        bool granted = false;
-        SUBCASE("granted") { granted = true; }
-        SUBCASE("only offered") {}
+        bool granted = true, readable = true;
+        SUBCASE("granted") {}
+        SUBCASE("only offered") { granted = false; }
+        SUBCASE("the number that was left for it cannot be read") { readable = false; }
         if (granted) grant_arrives();
         world.remove("lab-0");
         steps(100);
+        if (!readable) std::ofstream(its.folder() + "/" + std::string(agent_files::k_withdrawn) + "mine") << "";
         CHECK(job().state == State::waiting);
         CHECK(job().reason == "lab-0 is gone, and had not started it");
         world.sut("lab-1").refuse("");

@@ -183,6 +183,8 @@ TEST_CASE("queues, a SUT that is gone: what never started there is withdrawn the
     lab.grant_and_go();
     CHECK(lab.record_says("waiting for aa, which is gone: a fault of the test"));
     CHECK(has(lab.engine.archive_put("lab-aa-state"), "withdrawn.mine"));
+    lab.engine.set_archive("lab-aa-state", 404, R"({"message":"No such container: x"})");
+    CHECK(lab.record_says("waiting for aa, which is gone: a helper container was removed by somebody: No such container: x"));
     lab.engine.set_archive("lab-aa-state", 200, journal_with(k_granted));
     CHECK(lab.record_says(R"("reason":"aa is gone, and had not started it")"));
     lab.is_idle("bb");

@@ -262,7 +262,10 @@ FakeEngine::Answer FakeEngine::answer_archive(const Request& request, const Cont
         for (const auto& volume : one.volumes) archives_put_[volume] = request.body;
     if (request.method == "PUT" || one.volumes.empty()) return {200, ""};
     const auto found = archives_.find(one.volumes.front());
-    return found == archives_.end() ? Answer{404, message("no such file")} : found->second;
+    if (found == archives_.end()) return {404, message("no such file")};
+    const auto given = found->second;
+    if (given.body.find("No such container") != std::string::npos) containers_.erase(std::string(one.id));
+    return given;
 }
 
 void FakeEngine::set_archive(const std::string& volume, int status, const std::string& body) {

@@ -44,7 +44,7 @@ class FakeEngine {
     /// An event that changes nothing.
     void nudge(const std::string& sut);
     void break_events();
-    /// What is answered to whoever wants a file of this volume; 404 else.
+    /// What is answered to whoever wants a file of this volume; 404 else. With `No such container` the helper is gone, too.
     void set_archive(const std::string& volume, int status, const std::string& body);
     /// What was put into the volume last, as it came.
     [[nodiscard]] std::string archive_put(const std::string& volume);
