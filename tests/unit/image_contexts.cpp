@@ -82,7 +82,7 @@ TEST_CASE("context: names, and the engine that it is for") {
     context.engine = "unix:///s";
     CHECK(engine_trouble(context, "unix:///s").empty());
     context.engine = "podman";
-    CHECK(engine_trouble(context, "unix:///s").find("no image is made and no container is started or changed") != std::string::npos);
+    CHECK(engine_trouble(context, "unix:///s").find("no image is made and no container is made or changed") != std::string::npos);
 }
 
 TEST_CASE("image book: one image is made once, however many wait, and a failure is tried again later") {
