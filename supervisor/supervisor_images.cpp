@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "failure.hpp"
 #include "supervisor.hpp"
 #include "sys/clock.hpp"
 #include "sys/log.hpp"
@@ -77,12 +76,12 @@ void Supervisor::note(ImageNews news, SteadyTime now) {
 }
 
 void Supervisor::settle(const ImageNews& news, SteadyTime now) {
-    const auto error = *news.end ? std::string() : plainly(news.end->error());
+    const auto error = *news.end ? std::string() : news.end->error().message;
     const auto way = news.way.empty() ? std::string("image") : news.way;
     const bool outdated = images_.is_outdated(news.context);
     const auto waited = images_.end(news.context, error, now, random01());
     if (!error.empty() && (outdated || waited.empty())) {
-        const auto* why = outdated ? "it was changed, and is begun anew" : "nobody waits for it any more";
+        const auto* why = waited.empty() ? "nobody waits for it any more" : "it was changed, and is begun anew";
         sys::log(sys::Level::info, "context=" + news.context + " " + way + " ended: " + why);
         say({format_rfc3339(sys::wall_now()), "", way, "image " + news.image, "ended", why, ""});
         return;

@@ -29,7 +29,7 @@ std::string with_tag(std::string_view image) {
 std::string engine_trouble(const ImageContext& context, std::string_view our_host) {
     if (context.engine.empty() || context.engine == "docker" || context.engine == our_host) return {};
     return "it is for the engine " + context.engine + ", and this stack's is docker at " + std::string(our_host) +
-           ": no image is made and no container is started or changed for it; leave 'engine' out, or use a stack on that engine";
+           ": no image is made and no container is made or changed for it; leave 'engine' out, or use a stack on that engine";
 }
 
 }  // namespace sutfleet

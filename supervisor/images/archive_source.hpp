@@ -1,6 +1,6 @@
 #pragma once
-// An archive that goes to the engine only as what its sha256 says: it is checked before the first byte is sent, and again
-// while it is sent, so that a file that is exchanged meanwhile never arrives whole. One thread.
+// An archive that goes to the engine as what its sha256 says: it is checked before the first byte is sent, and again while
+// it is sent: of one that is changed meanwhile the end is not sent. One thread.
 
 #include <cstdint>
 #include <functional>

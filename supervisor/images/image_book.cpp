@@ -14,7 +14,10 @@ void ImageBook::want(const std::string& context, const std::string& image, const
 std::optional<std::string> ImageBook::leave(const SutName& sut, const std::string& keep) {
     for (auto at = entries_.begin(); at != entries_.end(); ++at) {
         if (at->first == keep || at->second.waiting.erase(sut) == 0 || !at->second.waiting.empty()) continue;
-        if (at->second.since) return at->first;
+        if (at->second.since) {
+            at->second.anew = at->second.image;  // for whoever comes before it has ended
+            return at->first;
+        }
         entries_.erase(at);
         return std::nullopt;
     }

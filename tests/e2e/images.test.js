@@ -182,7 +182,7 @@ test.describe('images by contexts', { concurrency: true }, () => {
   test.it('no way to it, a context that is wrong, one for another engine, and an image without a context: each says so', async () => {
     await until('none', () => report('x-none')?.hold?.includes(`${image('none')} is not on this engine: expected an 'archive', a 'build' or 'pull: true' in contexts/x-none.yaml`), 120);
     await until('bad', () => /context 'x-bad': contexts\/x-bad\.yaml:2:1: .*bild/.test(report('x-bad')?.conf.error ?? ''));
-    await until('podman', () => /for the engine podman.*no image is made and no container is started or changed/.test(report('x-podman')?.conf.error ?? ''));
+    await until('podman', () => /for the engine podman.*no image is made and no container is made or changed/.test(report('x-podman')?.conf.error ?? ''));
     await until('plain', () => report('x-plain')?.last_action?.result === `image missing: ${image('nosuch')} is not on this engine`, 120);
     for (const sut of ['x-none', 'x-bad', 'x-podman', 'x-plain']) assert.equal(await look(container(sut)), null);
     assert.match((await sutctl('ps')).out, /x-none.*is not on this engine/);

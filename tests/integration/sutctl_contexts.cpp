@@ -51,5 +51,5 @@ TEST_CASE("sutctl validate: contexts beside the confs, and what they name") {
     CHECK(test::run({SUTCTL, "validate", (contexts / "good.yaml").string()}).exit == 0);
     CHECK(test::run({SUTCTL, "validate", (contexts / "typo.yaml").string()}).exit == 1);
     fs::rename(contexts, top / "elsewhere");
-    CHECK(test::run({SUTCTL, "validate", (top / "sut/alpha.conf").string()}, {{"SUTFLEET_CONTEXT_DIR", (top / "elsewhere").string()}}).exit == 0);
+    CHECK(test::run({SUTCTL, "validate", (top / "sut/alpha.conf").string()}, {{"SUTFLEET_SUT_DIR", (top / "sut").string()}, {"SUTFLEET_CONTEXT_DIR", (top / "elsewhere").string()}}).exit == 0);
 }

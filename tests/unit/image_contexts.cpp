@@ -82,7 +82,7 @@ TEST_CASE("context: names, and the engine that it is for") {
     context.engine = "unix:///s";
     CHECK(engine_trouble(context, "unix:///s").empty());
     context.engine = "podman";
-    CHECK(engine_trouble(context, "unix:///s").find("no image is made and no container is started or changed") != std::string::npos);
+    CHECK(engine_trouble(context, "unix:///s").find("no image is made and no container is made or changed") != std::string::npos);
 }
 
 TEST_CASE("image book: one image is made once, however many wait, and a failure is tried again later") {
@@ -125,6 +125,11 @@ TEST_CASE("image book: two contexts of one image go one after the other; a chang
     CHECK_FALSE(book.waits(k_alpha));
     CHECK(book.end("one", "nobody waits", k_now, 0).empty());
     CHECK_FALSE(book.wait_of("one"));
+    CHECK(book.leave(k_bravo, "") == "two");
+    book.want("two", "lab/x:1", k_alpha);  // before it has ended
+    CHECK(book.is_outdated("two"));
+    CHECK(book.end("two", "it was ended", k_now, 0).size() == 1);
+    CHECK(book.begin(k_now) == std::vector<std::string>{"two"});
 }
 
 TEST_CASE("the ways to an image, as a plan says them") {

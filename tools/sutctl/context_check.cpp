@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "commands.hpp"
 #include "conf/context_yaml.hpp"
 #include "sys/beneath.hpp"
 #include "sys/file.hpp"
@@ -45,11 +46,12 @@ void check_ways(const std::string& folder, const std::string& name, const ImageC
 
 }  // namespace
 
-std::string context_folder(const std::string& conf_folder) {
+std::string context_folder(const std::string& confs) {
     std::error_code error;
-    auto folder = fs::absolute(conf_folder, error).lexically_normal();
+    auto folder = fs::absolute(confs, error).lexically_normal();
     if (!folder.has_filename()) folder = folder.parent_path();
-    return from_environment("SUTFLEET_CONTEXT_DIR", (folder.parent_path() / "contexts").c_str());
+    const auto beside = (folder.parent_path() / "contexts").string();
+    return fs::equivalent(folder, conf_folder(), error) ? from_environment("SUTFLEET_CONTEXT_DIR", beside.c_str()) : beside;
 }
 
 bool is_context_file(const std::string& path) {
@@ -69,7 +71,8 @@ CheckedFile check_context(const std::string& path) {
     }
     const auto text = sys::read_file(path, k_conf_limit + 1);
     if (!text) {
-        out.errors.push_back({0, 0, text.error().message});
+        const auto& why = text.error().message;
+        out.errors.push_back({0, 0, why.starts_with(path + ": ") ? why.substr(path.size() + 2) : why});
         return out;
     }
     const auto context = decode_context(*text);

@@ -9,8 +9,8 @@
 
 namespace sutfleet::ctl {
 
-/// The folder of the contexts of a folder of confs: $SUTFLEET_CONTEXT_DIR, else `contexts` beside it.
-[[nodiscard]] std::string context_folder(const std::string& conf_folder);
+/// The folder of the contexts of a folder of confs: `contexts` beside it, but of the stack's own confs $SUTFLEET_CONTEXT_DIR.
+[[nodiscard]] std::string context_folder(const std::string& confs);
 /// A `.yaml` in a folder of contexts, and no companion of a conf.
 [[nodiscard]] bool is_context_file(const std::string& path);
 CheckedFile check_context(const std::string& path);
