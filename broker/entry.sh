@@ -27,9 +27,12 @@ compose_files() { # <file>... -> 0 when something changed
   done
   return $changed
 }
+# Of the files, without reading them: one process each time, whatever the fleet's size.
+state() { stat -c '%n %i %s %z' /auth/*.passwd /auth/agents.acl /auth/tls/broker.pem 2>/dev/null; }
 start() { mosquitto -c "$run/mosquitto.conf" & broker=$!; }
 
 umask 027
+known=$(state)
 compose_files people.passwd agents.passwd agents.acl people.acl mosquitto.conf broker.pem
 [ -z "$open" ] || echo "OPEN BROKER: whoever reaches it may do all that the operator may (compose/anonymous.yaml)" >&2
 start
@@ -37,6 +40,9 @@ trap 'stopping=yes; kill -TERM $broker' TERM INT
 while kill -0 $broker 2>/dev/null; do
   sleep 0.2 &
   wait $!
+  now=$(state)
+  [ "$now" != "$known" ] || continue
+  known=$now
   compose_files people.passwd agents.passwd agents.acl && kill -HUP $broker
   if compose_files broker.pem && [ -z "${stopping:-}" ]; then kill -TERM $broker; wait $broker; start; fi
 done

@@ -2,7 +2,7 @@
 // its user's name, and whoever comes with such an id must be that user. The stack's programs have the ids "sutfleet/<user>",
 // and people who want a session that nobody else can end have "sutfleet/<user>/…". Without this any user could come with
 // an agent's client id: the broker ends that agent's connection and discards what waits in its session.
-// With `plugin_opt_programs true` a listener takes "sutfleet/<user>" only: one session for each program.
+// With `plugin_opt_programs true` a listener takes "sutfleet/<user>" only, one session for each program; without it never.
 // It is asked before the password is looked at, on the broker's one thread; it refuses, or leaves it to the password file.
 #include <mosquitto.h>
 #include <mosquitto_broker.h>
@@ -16,7 +16,7 @@ static bool k_yes = true, k_no = false;
 static bool is_own(const char *owner, const char *user, bool program) {
     const size_t length = strlen(user);
     if (strncmp(owner, user, length) != 0) return false;
-    return owner[length] == '\0' || (!program && owner[length] == '/');
+    return owner[length] == (program ? '\0' : '/');  // never both: a SUT may have the name of a person's user
 }
 
 static int check(int event, void *event_data, void *programs_only) {

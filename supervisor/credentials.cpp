@@ -41,7 +41,7 @@ Result<void> Supervisor::rotate(const SutName& sut) {
 
 Result<void> Supervisor::end_rotation(const SutName& sut, const std::string& credential) {
     if (auto done = registrar_.delivered(sut, credential); !done) return done;
-    say({format_rfc3339(sys::wall_now()), sut.str(), "rotate", "a new credential was asked for", "ok", ""});
+    say({format_rfc3339(sys::wall_now()), sut.str(), "rotate", "a new credential was asked for", "ok", "", ""});
     return {};
 }
 
@@ -67,7 +67,7 @@ void Supervisor::look_at_certificate(SteadyTime now) {
     auto word = certificate_word(certificates_end(settings_.auth_dir + "/tls"), sys::wall_now());
     if (word == std::exchange(certificate_, word) || !word.starts_with("degraded")) return;
     sys::log(sys::Level::warn, word);
-    say({format_rfc3339(sys::wall_now()), "", "certificate", word, "degraded", ""});
+    say({format_rfc3339(sys::wall_now()), "", "certificate", word, "degraded", "", ""});
 }
 
 std::string Supervisor::broker_word() const {

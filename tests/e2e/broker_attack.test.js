@@ -152,13 +152,19 @@ test('a will elsewhere', () => {
 
 test('another\'s client id', async () => {
   const ids = [`sutfleet/${victim}`, 'sutfleet/supervisor', 'sutfleet/fleet', 'sutfleet/', 'sutfleet', `sutfleet/${thief}/x`, victim, 'supervisor', ''];
-  const stolen = ['alpha', victim, 'supervisor', 'fleet', 'operator'].map((name) => `sutfleet/${name}`);
+  const stolen = ['alpha', victim, 'supervisor', 'fleet', 'operator', 'viewer', 'console/x', 'alpha/x', ''].map((name) => `sutfleet/${name}`);
   const cases = [...ids.map((clientId) => [1884, thief, password, clientId])];
   for (const door of [1883, 9001, 8883, 9443])
     for (const clientId of stolen) {
       cases.push([door, 'viewer', secret('viewer'), clientId]);
-      if (!clientId.endsWith('operator')) cases.push([door, 'operator', secret('operator'), clientId]);
+      cases.push([door, 'operator', secret('operator'), clientId]);
     }
+  for (const [door] of [[1883], [9443]]) { // one that is its own is not refused; the other's is
+    const own = await enter(door, { username: 'operator', password: secret('operator'), clientId: 'sutfleet/operator/tool' });
+    assert.ok(inside(own));
+    await leave(own);
+    cases.push([door, 'viewer', secret('viewer'), 'sutfleet/operator/tool']);
+  }
   const started = explorer.mark();
   await row('another\'s client id, a SUT, viewer and operator', cases.length, async () => {
     let through = 0;

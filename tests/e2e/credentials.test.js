@@ -151,3 +151,25 @@ test('sutctl works over TLS with the settings that stand beside the CA', async (
   }
   fs.rmSync(file);
 });
+
+test('an open bench is open, says so everywhere, and is closed again without its file', async () => {
+  const openPort = Number(process.env.SUTFLEET_MQTT_PORT) + 2;
+  const files = 'compose.yaml:compose/portainer.yaml';
+  const up = (more) => run('env', `COMPOSE_FILE=${files}${more}`, `SUTFLEET_OPEN_MQTT_PORT=${openPort}`, `SUTFLEET_OPEN_WS_PORT=${openPort + 1}`,
+    'docker-compose', 'up', '-d', '--no-build');
+  const nobody = (port, id) => ran('mosquitto_pub', '-V', 'mqttv5', '-h', '127.0.0.1', '-p', String(port), '-i', id, '-t', 'bench/open', '-m', 'x');
+  up(':compose/anonymous.yaml');
+  try {
+    await until('nobody is asked', async () => (await nobody(openPort, 'anybody')).code === 0);
+    assert.notEqual((await nobody(openPort, 'sutfleet/alpha')).code, 0, 'an agent\'s session is its own all the same');
+    await explorer.until('fleet/state', (v) => v.includes('degraded: the broker is open'));
+    for (const role of ['broker', 'supervisor']) assert.match((await ran('docker', 'logs', byRole(role))).out, /OPEN BROKER/);
+    assert.match((await hostCtl('ps')).out, /OPEN BROKER/);
+    assert.match((await hostCtl('doctor')).out, /warn {2}broker .*open/);
+  } finally {
+    up('');
+  }
+  await until('closed', async () => (await nobody(process.env.SUTFLEET_MQTT_PORT, 'anybody')).code !== 0);
+  await explorer.until('fleet/state', (v) => v.includes('"broker":"ok"'));
+  assert.doesNotMatch((await hostCtl('ps')).out, /OPEN BROKER/);
+});
