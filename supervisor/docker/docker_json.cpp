@@ -55,10 +55,12 @@ void take_health(FoundContainer& out, const json& state) {
     out.health_log.resize(std::min<std::size_t>(out.health_log.find('\n'), std::min<std::size_t>(out.health_log.size(), 500)));
 }
 
+/// Our own volumes. What an image has at that place stays out of them: its files, and its owner of the folder.
 json mounts_of(const std::vector<VolumeMount>& volumes) {
     json mounts = json::array();
     for (const auto& volume : volumes)
-        mounts.push_back({{"Type", "volume"}, {"Source", volume.volume}, {"Target", volume.target}, {"ReadOnly", !volume.writable}});
+        mounts.push_back({{"Type", "volume"}, {"Source", volume.volume}, {"Target", volume.target}, {"ReadOnly", !volume.writable},
+                          {"VolumeOptions", {{"NoCopy", true}}}});
     return mounts;
 }
 

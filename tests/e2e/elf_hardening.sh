@@ -16,7 +16,9 @@ for program in "$@"; do
   if grep -q NEEDED <<<"$dynamic"; then
     grep -q __stack_chk_fail <<<"$symbols" || wrong "$program" "no stack protector"
     grep -qE '__[a-z]+_chk@' <<<"$symbols" || wrong "$program" "nothing fortified"
-  else # static: its names are stripped, what they would say is not
+  else # static: it needs no loader either
+    grep -q INTERP <<<"$segments" && wrong "$program" "static, and asks for a loader"
+    # Its names are stripped, what they would say is not.
     grep -qa 'stack smashing detected' "$program" || wrong "$program" "no stack protector"
     grep -qa 'buffer overflow detected' "$program" || wrong "$program" "nothing fortified"
   fi

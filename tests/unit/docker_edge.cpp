@@ -60,7 +60,7 @@ TEST_CASE("a mount is a folder of the host, or a volume by its name") {
     wanted.mounts = {{"/srv/images", "/images", false}, {"cache", "/cache", true}};
     const auto mounts = nlohmann::json::parse(encode_create(wanted, {1, 41}))["HostConfig"]["Mounts"];
     REQUIRE(mounts.size() == 3);
-    CHECK(mounts[0] == nlohmann::json({{"Type", "volume"}, {"Source", "own"}, {"Target", "/own"}, {"ReadOnly", false}}));
+    CHECK(mounts[0] == nlohmann::json({{"Type", "volume"}, {"Source", "own"}, {"Target", "/own"}, {"ReadOnly", false}, {"VolumeOptions", {{"NoCopy", true}}}}));
     CHECK(mounts[1] == nlohmann::json({{"Type", "bind"}, {"Source", "/srv/images"}, {"Target", "/images"}, {"ReadOnly", true}}));
     CHECK(mounts[2] == nlohmann::json({{"Type", "volume"}, {"Source", "cache"}, {"Target", "/cache"}, {"ReadOnly", false}}));
 }

@@ -180,7 +180,7 @@ Outcome<int> list(const Options& options, const Screen& screen) {
     const auto store = store_folder();
     std::error_code error;
     const auto names = sys::list_folder(store);
-    if (!names && fs::exists(store, error)) return cannot("read", store, EACCES);
+    if (!names && (fs::exists(store, error) || error)) return cannot("read", store, EACCES);
     std::vector<std::vector<Cell>> rows{{{"SUT"}, {"KEY"}}};
     list_folder(options, store, {}, rows, screen);
     for (const auto& name : names.value_or(std::vector<std::string>{}))
