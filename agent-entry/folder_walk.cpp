@@ -87,26 +87,27 @@ bool is_folder(int parent, const char* name) {
     return ::fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(info.st_mode);
 }
 
-/// Takes a folder's entries away: files at once, folders up to where it is itself, so that no depth is ever too deep.
-/// @return whether all of them went
-bool empty_into(int parent, const char* name, std::size_t& moved, std::size_t& number) {
+/// How far a removal has come.
+struct Removal {
+    std::size_t done = 0;    ///< entries that went, or were moved up
+    std::size_t number = 0;  ///< of the last name that was given
+};
+
+/// Takes a folder's entries away: files at once, folders up to where it is itself, so that no depth is ever too deep. A name there
+/// may be taken: then it is another one the next time.
+void empty_into(int parent, const char* name, Removal& removal) {
     ::fchmodat(parent, name, 0700, 0);  // neither could be entered nor written
     const sys::UniqueFd fd(::openat(parent, name, k_folder));
     const auto entries = fd ? read_folder(fd.get()) : nullptr;
-    if (!entries) return false;
-    bool all = true;
-    while (const char* below = next_name(entries.get())) {
-        if (::unlinkat(fd.get(), below, 0) == 0) continue;
-        if (!is_folder(fd.get(), below)) {
-            all = false;
-            continue;
+    while (const char* below = entries ? next_name(entries.get()) : nullptr) {
+        bool gone = ::unlinkat(fd.get(), below, 0) == 0;
+        if (!gone && is_folder(fd.get(), below)) {
+            ::fchmodat(fd.get(), below, 0700, 0);  // to move it means to write its `..`
+            const auto free_name = ".removed-" + std::to_string(++removal.number);
+            gone = ::unlinkat(fd.get(), below, AT_REMOVEDIR) == 0 || ::renameat(fd.get(), below, parent, free_name.c_str()) == 0;
         }
-        ::fchmodat(fd.get(), below, 0700, 0);  // to move it means to write its `..`
-        if (::unlinkat(fd.get(), below, AT_REMOVEDIR) == 0) continue;
-        const auto free_name = ".removed-" + std::to_string(++number);
-        ::renameat(fd.get(), below, parent, free_name.c_str()) == 0 ? static_cast<void>(++moved) : static_cast<void>(all = false);
+        if (gone) ++removal.done;
     }
-    return all;
 }
 
 }  // namespace
@@ -153,16 +154,20 @@ Result<void> remove_folder(const std::string& path, const std::function<bool()>&
     ::chmod(path.c_str(), 0700);
     const auto top = open_folder(path);
     if (!top) return fail(top.error());
-    std::size_t moved = 0, number = 0;
+    Removal removal;
     for (bool more = true; more;) {
-        const auto before = moved;
+        const auto before = removal.done;
         const auto entries = read_folder(top->get());
         while (const char* name = entries ? next_name(entries.get()) : nullptr) {
             if (!go_on()) return fail(ErrorKind::transient, path + ": not all of it was removed");
-            if (::unlinkat(top->get(), name, 0) == 0 || !is_folder(top->get(), name)) continue;
-            if (empty_into(top->get(), name, moved, number)) ::unlinkat(top->get(), name, AT_REMOVEDIR);
+            bool gone = ::unlinkat(top->get(), name, 0) == 0;
+            if (!gone && is_folder(top->get(), name)) {
+                empty_into(top->get(), name, removal);
+                gone = ::unlinkat(top->get(), name, AT_REMOVEDIR) == 0;
+            }
+            if (gone) ++removal.done;
         }
-        more = moved != before;
+        more = removal.done != before;
     }
     if (::rmdir(path.c_str()) != 0) return fail(errno_error(path, errno));
     return {};

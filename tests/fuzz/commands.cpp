@@ -50,7 +50,9 @@ void fuzz(std::string_view text) {
     must(!json::parse(transaction, nullptr, false).is_discarded());
     const Topics topics;
     const auto answered_on = topics.answer_topic(payload, "alpha/res/x");
-    must(answered_on.find_first_of("+#") == std::string::npos && !answered_on.starts_with("fleet/cmd") && !answered_on.ends_with("/submit"));
+    must(answered_on.find_first_of("+#") == std::string::npos);
+    if (const auto rest = topics.parse_fleet(answered_on)) must(rest->starts_with("res/"));
+    if (const auto own = topics.parse(answered_on)) must(own->rest.starts_with("res/") || !is_own_level(own->rest.substr(0, own->rest.find('/'))));
     must(metrics_answer(payload, [] { return std::string("x"); }).starts_with("HTTP/1.1 "));
     for (const auto* verb : {"offer", "grant", "withdraw"}) hand_over(verb, payload);
     // No fuzzer finds a job in a text in JSON: the input as that, too.

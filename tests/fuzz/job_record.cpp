@@ -2,6 +2,7 @@
 
 #include "job_record.hpp"
 #include "job/content_digest.hpp"
+#include "job/submit_request.hpp"
 
 #include "fuzz.hpp"
 

@@ -136,8 +136,10 @@ TEST_CASE("artifacts: no more is looked at than there may be, and no descriptor 
 TEST_CASE("a job's folder goes, however deep, whatever its modes, and never what its links point to") {
     Place place;
     fs::create_symlink(place.other, place.job / "link");
-    write(place.job / ".removed-1", "x");
-    fs::create_directories(place.job / ".removed-2/x/y");
+    // The names that it gives may be taken, and nothing else may be there to go.
+    for (int i = 1; i < 50; ++i) write(place.job / (".removed-" + std::to_string(i)), "x");
+    fs::create_directories(place.job / ".removed-50/x/y");
+    fs::create_directories(place.job / "a/b/c/d");
     fs::create_directories(place.job / "closed/below/more");
     write(place.job / "closed/below/file", "x");
     ::chmod((place.job / "closed/below").c_str(), 0);
@@ -224,4 +226,13 @@ TEST_CASE("tail: no link, pipe or folder stands for a job's log") {
     fs::remove_all(place.job);
     fs::create_symlink(place.other, place.job);
     CHECK_FALSE(read());
+}
+
+TEST_CASE("a job's folder goes also when the first name that is given is a file's") {
+    Place place;
+    write(place.job / ".removed-1", "x");
+    fs::create_directories(place.job / "deep/s-2");
+    write(place.job / "deep/s-2/x", "x");
+    CHECK(remove_folder(place.job, k_go_on));
+    CHECK_FALSE(fs::exists(place.job));
 }
