@@ -86,6 +86,7 @@ class Pass {
             if (may_restart(history)) act(Verb::recreate, sut, "the container is dead");
             return;
         }
+        if (history.delivered_hash == k_old_credential) return act(Verb::deliver, sut, "it gets a new credential");
         if (history.delivered_hash != wanted.delivery_hash)
             return act(Verb::deliver, sut, "the conf or a companion changed");
         if (!runs(*found) && history.failures >= k_recreate_after) {

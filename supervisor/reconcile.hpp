@@ -25,6 +25,9 @@ struct Wanted {
     bool operator==(const Wanted&) const = default;
 };
 
+/// In place of the hash of what was delivered: the agent has not got its new credential yet.
+inline constexpr const char* k_old_credential = "old credential";
+
 /// What the supervisor remembers of one SUT.
 struct History {
     bool busy = false;  ///< an action of ours is under way

@@ -163,8 +163,6 @@ class Supervisor {
     std::unique_ptr<MetricsServer> metrics_server_;
 };
 
-/// For the hash of what was delivered: the agent has not got its new credential yet.
-inline constexpr const char* k_old_credential = "old credential";
 inline constexpr std::chrono::seconds k_look_again{30};  ///< at the whole fleet, for an event that was lost
 
 }  // namespace sutfleet
