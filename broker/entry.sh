@@ -44,6 +44,6 @@ while kill -0 $broker 2>/dev/null; do
   [ "$now" != "$known" ] || continue
   known=$now
   compose_files people.passwd agents.passwd agents.acl && kill -HUP $broker
-  if compose_files broker.pem && [ -z "${stopping:-}" ]; then kill -TERM $broker; wait $broker; start; fi
+  if compose_files broker.pem && [ -z "${stopping:-}" ]; then kill -TERM $broker; wait $broker; [ -n "${stopping:-}" ] || start; fi
 done
 wait $broker

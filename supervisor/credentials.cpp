@@ -22,8 +22,10 @@ Result<std::string> Supervisor::rotate(const std::string& whose) {
     if (whose == k_all) {
         for (const auto& sut : registrar_.suts())
             if (auto begun = rotate(sut); !begun) return fail(begun.error().with(sut.str()));
+        const auto what = "changing the credentials of " + std::to_string(registrar_.suts().size()) + " SUTs";
+        if (settings_.password_file.empty()) return what;
         if (auto changed = registrar_.rotate_own(settings_.password_file); !changed) return fail(changed.error());
-        return "changing the credentials of " + std::to_string(registrar_.suts().size()) + " SUTs, and the supervisor's own";
+        return what + ", and the supervisor's own";
     }
     const auto sut = SutName::parse(whose);
     if (!sut) return fail(sut.error());
@@ -33,7 +35,8 @@ Result<std::string> Supervisor::rotate(const std::string& whose) {
 
 Result<void> Supervisor::rotate(const SutName& sut) {
     if (auto made = registrar_.rotate(sut); !made) return made;
-    if (fleet_.found(sut) == nullptr && !fleet_.history(sut).busy) return end_rotation(sut, registrar_.newest(sut));
+    // Without a container there is nobody to give it to: the next one gets it when it is made.
+    if (found_known_ && fleet_.found(sut) == nullptr && !fleet_.history(sut).busy) return end_rotation(sut, registrar_.newest(sut));
     fleet_.know(sut).delivered_hash = k_old_credential;
     fleet_.touch(sut);
     return {};
@@ -49,8 +52,9 @@ Result<void> Supervisor::end_rotation(const SutName& sut, const std::string& cre
 void Supervisor::settle_credential(const SutName& sut, const std::string& credential) {
     if (!registrar_.rotating(sut)) return;
     if (credential == registrar_.newest(sut)) {
-        if (const auto done = end_rotation(sut, credential); done) return;
-        else sys::log(sys::Level::error, "sut=" + sut.str() + " its new credential is not the broker's yet: " + done.error().message);
+        const auto done = end_rotation(sut, credential);
+        if (done) return;
+        sys::log(sys::Level::error, "sut=" + sut.str() + " its new credential is not the broker's yet: " + done.error().message);
     }
     fleet_.know(sut).delivered_hash = k_old_credential;  // it was asked for meanwhile, or is to be tried again
 }

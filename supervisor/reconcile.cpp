@@ -119,6 +119,7 @@ class Pass {
             return;
         }
         if (is_asked_to_restart(sut, history, *found)) return;
+        if (history.delivered_hash == k_old_credential) return act(Verb::deliver, sut, "it gets a new credential");
         if (history.delivered_hash != wanted.delivery_hash && !history.image)
             return act(Verb::deliver, sut, "the conf or a companion changed");
         if (!runs(*found) && history.failures >= k_recreate_after) {

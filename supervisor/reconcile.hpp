@@ -39,6 +39,9 @@ struct Asked {
     bool operator==(const Asked&) const = default;
 };
 
+/// In place of the hash of what was delivered: the agent has not got its new credential yet.
+inline constexpr const char* k_old_credential = "old credential";
+
 /// What the supervisor remembers of one SUT.
 struct History {
     bool busy = false;  ///< an action of ours is under way

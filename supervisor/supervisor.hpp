@@ -194,8 +194,6 @@ class Supervisor {
 [[nodiscard]] SutConf with_image(const ContextFolder& contexts, SutConf conf);
 [[nodiscard]] std::string context_trouble(const ContextFolder& contexts, const Settings& settings, const SutConf& conf);
 
-/// For the hash of what was delivered: the agent has not got its new credential yet.
-inline constexpr const char* k_old_credential = "old credential";
 inline constexpr std::chrono::seconds k_look_again{30};  ///< at the whole fleet, for an event that was lost
 
 }  // namespace sutfleet

@@ -9,6 +9,7 @@
 
 #include "auth/broker_password.hpp"
 #include "commands.hpp"
+#include "json_text.hpp"
 #include "sys/file.hpp"
 
 namespace sutfleet::ctl {
@@ -123,6 +124,10 @@ Outcome<int> rotate_all(const Context& context) {
 
 int show(const Context& context) {
     const auto& ours = context.connection;
+    if (context.options.json) {
+        context.screen.line(dump_json({{"broker", ours.url}, {"user", ours.user}, {"password", ours.password}, {"ca", ours.ca}}));
+        return k_ok;
+    }
     context.screen.print("SUTFLEET_BROKER=" + ours.url + "\nSUTFLEET_USER=" + ours.user + "\nSUTFLEET_PASSWORD=" + ours.password +
                          "\nSUTFLEET_CA=" + ours.ca + "\n");
     context.screen.say("from " + ours.from + "; from another machine: mqtts://<this machine>:8883 or wss://<this machine>:9443 (.env names the ports), with the file of SUTFLEET_CA");
