@@ -87,6 +87,9 @@ bool is_folder(int parent, const char* name) {
     return ::fstatat(parent, name, &info, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(info.st_mode);
 }
 
+/// What could be neither entered nor written. Where that fails, what comes next says so.
+void open_to_us(int parent, const char* name) { [[maybe_unused]] const int failed = ::fchmodat(parent, name, 0700, 0); }
+
 /// How far a removal has come.
 struct Removal {
     std::size_t done = 0;    ///< entries that went, or were moved up
@@ -96,13 +99,13 @@ struct Removal {
 /// Takes a folder's entries away: files at once, folders up to where it is itself, so that no depth is ever too deep. A name there
 /// may be taken: then it is another one the next time.
 void empty_into(int parent, const char* name, Removal& removal) {
-    ::fchmodat(parent, name, 0700, 0);  // neither could be entered nor written
+    open_to_us(parent, name);
     const sys::UniqueFd fd(::openat(parent, name, k_folder));
     const auto entries = fd ? read_folder(fd.get()) : nullptr;
     while (const char* below = entries ? next_name(entries.get()) : nullptr) {
         bool gone = ::unlinkat(fd.get(), below, 0) == 0;
         if (!gone && is_folder(fd.get(), below)) {
-            ::fchmodat(fd.get(), below, 0700, 0);  // to move it means to write its `..`
+            open_to_us(fd.get(), below);  // to move it means to write its `..`
             const auto free_name = ".removed-" + std::to_string(++removal.number);
             gone = ::unlinkat(fd.get(), below, AT_REMOVEDIR) == 0 || ::renameat(fd.get(), below, parent, free_name.c_str()) == 0;
         }
@@ -151,7 +154,7 @@ Result<sys::UniqueFd> make_folders_below(int folder, const std::string& path) {
 
 Result<void> remove_folder(const std::string& path, const std::function<bool()>& go_on) {
     if (::unlink(path.c_str()) == 0 || errno == ENOENT) return {};  // a link goes, not what it points to
-    ::chmod(path.c_str(), 0700);
+    open_to_us(AT_FDCWD, path.c_str());
     const auto top = open_folder(path);
     if (!top) return fail(top.error());
     Removal removal;

@@ -99,7 +99,8 @@ ordered_json submit_of(const SubmitPolicy& policy) {
         room -= text.size();
         out.push_back(text);
     }
-    return {{"shell", policy.shell}, {"commands", std::move(out)}, {"more", policy.commands.size() - out.size()}};
+    const auto more = policy.commands.size() - out.size();
+    return {{"shell", policy.shell}, {"commands", std::move(out)}, {"more", more}};
 }
 
 std::string encode(const SutReport& report) {

@@ -59,7 +59,8 @@ test('all else is refused with what is allowed', async () => {
 });
 
 test('describe and the retained report list the commands', async () => {
-  assert.deepEqual(explorer.json('fleet/sut/named').submit, { shell: false, commands: ['show what=TEXT', 'slot n=0..3'], more: 0 });
+  const { shell, commands } = explorer.json('fleet/sut/named').submit;
+  assert.deepEqual([shell, commands], [false, ['show what=TEXT', 'slot n=0..3']]);
   assert.match(sutctl('describe', 'named').out, /only these may be submitted\n {2}show what=TEXT\n {2}slot n=0\.\.3/);
 });
 

@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <nlohmann/json.hpp>
+
 #include "conf/sut_conf_origins.hpp"
 #include "describe_view.hpp"
 #include "event_view.hpp"
@@ -166,4 +168,29 @@ TEST_CASE("sutctl events: past ones in the order of their times") {
     CHECK(all[2].line(Screen(Color::never)) == "2026-01-31T12:00:00.000Z  alpha  start  c  failed: broken");
     CHECK(in_order(events, 1).front().reason == "c");
     CHECK(in_order(events, 0).empty());
+}
+
+TEST_CASE("describe: what may be submitted, as the supervisor reports it") {
+    SutConf conf;
+    SutReport report;
+    report.sut = "alpha";
+    report.conf = &conf;
+    CHECK(nlohmann::json::parse(encode(report)).at("submit").is_null());
+    conf.agent.submit.shell = false;
+    CommandParameter slot;
+    slot.type = CommandParameter::Type::integer;
+    slot.min = 0, slot.max = 3;
+    conf.agent.submit.commands["flash"] = {{"flash", "{slot}"}, {{"slot", slot}}};
+    const auto submit = nlohmann::json::parse(encode(report)).at("submit");
+    CHECK(submit.at("shell") == false);
+    CHECK(submit.at("commands").at(0) == "flash slot=0..3");
+    CHECK(submit.at("more") == 0);
+    for (int i = 0; i < 100; ++i) conf.agent.submit.commands["c" + std::to_string(i)] = {{"x"}, {{std::string(60, 'p'), slot}}};
+    const auto many = nlohmann::json::parse(encode(report)).at("submit");
+    CHECK(many.at("commands").size() + many.at("more").get<std::size_t>() == 101);
+    CHECK(many.dump().size() < 6000);
+    ctl::SutDescription description("alpha");
+    conf.agent.submit.commands.erase(conf.agent.submit.commands.begin(), std::prev(conf.agent.submit.commands.end()));
+    description.hear("report", encode(report));
+    CHECK(description.text(ctl::Screen(ctl::Color::never, false, true), {}).find("only these may be submitted\n  flash slot=0..3") != std::string::npos);
 }
