@@ -88,6 +88,8 @@ test('all credentials at once; afterwards everybody works, and no old one is tak
   await explorer.until('fleet/supervisor', (v) => v === 'online');
   for (const sut of suts) {
     await until(`${sut}'s old one is refused`, async () => !(await taken(sut, before[sut])));
+    const mark = explorer.mark(); // while it was taken, asking took the agent's session for a moment
+    await until(`${sut} is there`, () => explorer.since(mark, `${sut}/agent`).some((m) => !m.retain && m.text === 'ok'));
     assert.equal((await explorer.job(sut, unique())).record.state, 'SUCCEEDED');
   }
   const shown = await hostCtl('credentials');
