@@ -60,7 +60,7 @@ tl::expected<Settings, int> read_settings(int argc, char** argv) {
     out.host_rules.agent_image = out.agent_image;
     if (out.metrics.empty()) out.metrics = "unix://" + out.state_dir + "/metrics.sock";
     if (out.agent_broker.empty()) out.agent_broker = out.broker;
-    if (!out.agent_broker.starts_with("mqtt://")) {
+    if (out.agent_broker.starts_with("mqtts://") || out.agent_broker.starts_with("wss://")) {
         std::cerr << "supervisor: --agent-broker: expected mqtt://host:port, found '" << out.agent_broker
                   << "'; agents speak without TLS, within the network of their stack\n";
         return tl::make_unexpected(2);

@@ -114,11 +114,6 @@ void read_env(MapReader& root, SutConf& out) {
 
 }  // namespace
 
-void mark_not_acted_on(MapReader& map, std::string_view key, int line, SutConf& out) {
-    if (map.take(key) != nullptr)
-        out.not_acted_on.push_back(map.full(key) + " (line " + std::to_string(line) + ")");
-}
-
 void read_agent(MapReader& root, SutConf& out) {
     root.command("command", out.agent.command);
     if (const auto index = root.choice("restart", {"always", "on-failure", "no"}))

@@ -26,9 +26,6 @@ void read_reference(MapReader& map, std::string_view key, std::string_view expec
 /// At most k_conf_errors of them: a broken conf can have thousands.
 std::vector<ConfError> shown(std::vector<ConfError> errors);
 
-/// `key (line n)` among those that are not acted on, if it is there.
-void mark_not_acted_on(MapReader& map, std::string_view key, int line, SutConf& out);
-
 inline constexpr std::string_view k_phase_names[] = {
     "setup", "provision", "firmware_update", "test", "allocate", "reserve", "cleanup"};
 

@@ -166,7 +166,7 @@ struct SutConf {
     AgentRules agent;
     ContainerShape container;
     std::map<std::string, std::string> secrets;  ///< key -> name of the kept secret; never a value
-    /// Keys that are valid but that this version does not act on, for a warning: "probes (line 12)".
+    /// What is valid and has no effect here, for a warning.
     std::vector<std::string> not_acted_on;
     bool operator==(const SutConf&) const = default;
 };

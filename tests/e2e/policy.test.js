@@ -43,7 +43,10 @@ test('a named command runs with its values as they are; the record says who says
   await explorer.until('named/output', (v) => v.includes('<$(id) ; a "b">'));
   const ran = sutctl('submit', 'named', '--wait', 'slot', 'n=2');
   assert.deepEqual([ran.code, ran.out.trim()], [0, 'slot 2'], ran.err);
-  const record = explorer.json(`named/job/${explorer.get('named/last_job')}`);
+  const record = await until('the record names somebody', () => {
+    const one = explorer.json(`named/job/${explorer.get('named/last_job')}`);
+    return one?.submitted_by && one;
+  });
   assert.match(record.submitted_by.name, /@/);
   assert.equal(record.submitted_by.verified, false);
 });

@@ -89,10 +89,6 @@ TEST_CASE("conf: JSON is accepted, a block text and CRLF too") {
     CHECK(good("description: x\r\ncommand: echo\r\n").description == "x");
 }
 
-TEST_CASE("conf: what later versions do is checked and listed") {
-    CHECK(good("command: x\ncontext: lab\n").not_acted_on == std::vector<std::string>{"context (line 2)"});
-}
-
 TEST_CASE("conf: init, services, renew and probes") {
     const auto conf = good(R"(
 init:
