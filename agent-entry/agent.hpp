@@ -28,6 +28,7 @@
 #include "sys/dir_watch.hpp"
 #include "sys/process.hpp"
 #include "sys/signals.hpp"
+#include "usage.hpp"
 
 namespace sutfleet::agent {
 
@@ -138,6 +139,7 @@ class Agent {
     void show_current();
     void publish_jobs(SteadyTime now);
     void publish_state(SteadyTime now);
+    void publish_metrics(SteadyTime now);
     void feed_output(SteadyTime now);
     [[nodiscard]] std::string submit_status(SteadyTime now) const;
     [[nodiscard]] std::string state_name() const;
@@ -193,6 +195,8 @@ class Agent {
     std::set<mqtt::PublishId> tails_;  ///< answers to `cmd/tail` that the broker does not have yet
     std::optional<SteadyTime> uptime_asked_;  ///< when the broker was asked how long it has run
     SteadyTime next_beat_{};
+    Usage usage_{"/sys/fs/cgroup"};
+    SteadyTime next_metrics_{};
     SteadyTime next_conf_look_{};
     std::string secrets_seen_;  ///< the generation whose values are masked
     std::string since_;

@@ -24,6 +24,7 @@ constexpr auto k_uptime_limit = 5s;
 constexpr std::ptrdiff_t k_pruned_shown = 50;
 /// With a long queue of short jobs, all that wait move up at each start: a message for each of them, again and again.
 constexpr auto k_positions_every = 150ms;
+constexpr auto k_metrics_every = 10s;  // at a heartbeat
 
 std::string dump(const ordered_json& value) {
     return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace);
@@ -332,8 +333,26 @@ void Agent::publish_state(SteadyTime now) {
     put(k_submit_status, submit_status(now));
     if (beat) next_beat_ = now + conf_.rules.health.heartbeat;
     if (!beat) return;
+    publish_metrics(now);
     // Only the main thread says ok, so that a hung one falls silent.
     put(k_agent, health.health == Health::ok ? "ok" : std::string(to_string(health.health)) + ": " + health.why);
+}
+
+/// At QoS 0: one that is lost is followed by another.
+void Agent::publish_metrics(SteadyTime now) {
+    if (now < next_metrics_) return;
+    next_metrics_ = now + k_metrics_every;
+    auto numbers = usage_.look(now);
+    numbers.emplace_back("queued", std::to_string(book_->queued().size()));
+    for (auto& [name, number] : numbers) {
+        mqtt::Publication publication;
+        publication.topic = topics_.metric(conf_.sut, name);
+        publication.payload = std::move(number);
+        publication.qos = 0;
+        publication.retain = true;
+        publication.quiet = true;
+        if (!session_->publish(std::move(publication))) return;
+    }
 }
 
 void Agent::show_current() {
