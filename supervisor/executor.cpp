@@ -278,14 +278,17 @@ Result<void> Executor::remove(const Task& task, bool with_conf) {
     if (auto stopped = engine_.stop(task.container, task.stop_timeout); !stopped && stopped.error().kind != ErrorKind::not_found)
         return stopped;
     if (auto removed = engine_.remove(task.container); !removed) return removed;
-    if (!with_conf) return {};
-    if (auto removed = engine_.remove_volume(secrets_volume(settings_, task.action.sut)); !removed) return removed;
-    [[maybe_unused]] const auto forgotten = ::unlink(secrets_record(task.action.sut).c_str());
-    return engine_.remove_volume(conf_volume(settings_, task.action.sut));
+    return with_conf ? take_back(task.action.sut) : Result<void>{};
+}
+
+Result<void> Executor::take_back(const SutName& sut) {
+    if (auto removed = engine_.remove_volume(secrets_volume(settings_, sut)); !removed) return removed;
+    [[maybe_unused]] const auto forgotten = ::unlink(secrets_record(sut).c_str());
+    return engine_.remove_volume(conf_volume(settings_, sut));
 }
 
 Result<void> Executor::purge(const Task& task) {
-    auto removed = task.container.empty() ? engine_.remove_volume(conf_volume(settings_, task.action.sut)) : remove(task, true);
+    auto removed = task.container.empty() ? take_back(task.action.sut) : remove(task, true);
     return removed ? engine_.remove_volume(state_volume(settings_, task.action.sut)) : removed;
 }
 

@@ -62,6 +62,8 @@ class Executor {
     Result<void> start(const Task& task, Outcome& outcome);
     Result<void> restart(const Task& task, Outcome& outcome);
     Result<void> remove(const Task& task, bool with_conf);
+    /// What was delivered: conf and secrets.
+    Result<void> take_back(const SutName& sut);
     Result<void> purge(const Task& task);
     Result<bool> lacks_image(const Task& task);
     Result<void> ensure_programs();
