@@ -59,7 +59,7 @@ void fuzz(std::string_view text) {
     static const Server server(scratch.path() + "/s");
     static const auto client = *HttpClient::open("unix://" + scratch.path() + "/s");
     exchange(server, text, [&] {
-        const auto answer = client.send({"GET", "/x", {}, "application/json", std::chrono::seconds{2}});
+        const auto answer = client.send({"GET", "/info", {}, "application/json", std::chrono::seconds{2}});
         if (!answer) return must(!answer.error().message.empty());
         must(answer->body.size() <= text.size() && answer->status >= 0);
         (void)made_id(answer->body);

@@ -250,7 +250,7 @@ TEST_CASE("supervisor: a purge takes container and volumes, is tried again while
     const auto made = lab.engine.asked("create", "plain1");
     lab.engine.fail("plain1", Fault::refused);
     CHECK(has(test::sutctl(lab.broker.url(), "reset plain1 --purge").out, "expected --yes"));
-    CHECK(has(test::sutctl(lab.broker.url(), "reset plain1 --purge --yes").out, "purging plain1"));
+    CHECK(eventually([&] { return has(test::sutctl(lab.broker.url(), "reset plain1 --purge --yes").out, "purging plain1"); }));  // once it is on the bus
     CHECK(eventually([&] { return has(lab.log(), "sut=plain1 purge failed: "); }));
     CHECK(lab.engine.runs("plain1"));
     lab.engine.fail("plain1", Fault::none);
