@@ -258,36 +258,35 @@ test('with its credential: other topics, other names, other users', async () => 
     for (const username of ['operator', 'viewer', 'supervisor', 'fleet', victim]) await refusedLogin(`as ${username} with its own password`, { username, password });
     await refusedLogin('on the listener of people', { username: attacker, password }, { url: `mqtt://127.0.0.1:${port}` });
     const before = explorer.mark();
-    const taken = await connect(where, { username: attacker, password, clientId: victim });
+    const taken = await connect(where, { username: attacker, password, clientId: `sutfleet/${victim}` });
     await sleep(1500); // three heartbeats
     record('session', "another's client id", explorer.since(before, `${victim}/agent`).some((m) => m.text === 'offline') ? 'the other lost its session' : '');
     taken?.end(true);
 
     const marked = explorer.mark();
-    const client = await connect(where, { username: attacker, password, clientId: attacker, clean: true,
+    const client = await connect(where, { username: attacker, password, clientId: `sutfleet/${attacker}`, clean: true,
                                           will: { topic: `${victim}/agent`, payload: 'forged', retain: true, qos: 1 } });
     const heard = [];
-    if (client) {
-      client.on('message', (topic, payload, packet) => heard.push({ topic, text: payload.toString(), retain: packet.retain }));
-      const wanted = ['#', `${victim}/#`, `${victim}/submit`, `${victim}/cmd/+`, '+/submit', 'fleet/#', 'fleet/queue/+/submit', '$SYS/#', `$share/x/${victim}/submit`, '+/+'];
-      for (const filter of wanted) await new Promise((done) => client.subscribe(filter, { qos: 1 }, done));
-      // What others get meanwhile. The agent's own submit is the proof that the subscription works.
-      for (const topic of [`${victim}/submit`, `${victim}/cmd/x`, 'fleet/cmd/x', 'fleet/queue/x/submit', 'lab/x']) explorer.publish(topic, 'secret to others');
-      explorer.publish(`${attacker}/submit`, 'for the attacker');
-      await until('its own', () => heard.some((m) => m.text === 'for the attacker'), 20);
-      for (const filter of wanted) {
-        const others = heard.filter((m) => !m.topic.startsWith(`${attacker}/`) && m.topic !== '$SYS/broker/uptime');
-        record('subscribe', filter, others.length ? JSON.stringify(others[0]) : '');
-      }
-      const topics = [`${attacker}/submit`, `${attacker}/cmd/restart`, `${victim}/submit`, `${victim}/cmd/cancel`, `${victim}/agent`, `${victim}/state`, `${victim}/job/x`,
-                      'fleet/cmd/restart', 'fleet/state', 'fleet/supervisor', 'fleet/events', `fleet/sut/${victim}`, 'fleet/queue/x/submit', 'lab/x', '$SYS/x'];
-      for (const topic of topics) await new Promise((done) => { client.publish(topic, 'forged', { qos: 1, retain: topic.endsWith('agent') }, () => done()); setTimeout(done, 1000); });
-      await new Promise((done) => { client.publish(`${attacker}/output`, 'the last one', { qos: 1 }, () => done()); setTimeout(done, 3000); });
-      await until('the allowed one', () => explorer.since(marked, `${attacker}/output`).some((m) => m.text === 'the last one'), 20);
-      for (const topic of topics) record('publish', topic, explorer.since(marked, topic).some((m) => m.text === 'forged') ? 'it was published' : '');
-      client.stream.destroy(); // without a goodbye: the will is due
-      await sleep(1500);
+    assert.ok(client, 'its own credential is taken');
+    client.on('message', (topic, payload, packet) => heard.push({ topic, text: payload.toString(), retain: packet.retain }));
+    const wanted = ['#', `${victim}/#`, `${victim}/submit`, `${victim}/cmd/+`, '+/submit', 'fleet/#', 'fleet/queue/+/submit', '$SYS/#', `$share/x/${victim}/submit`, '+/+'];
+    for (const filter of wanted) await new Promise((done) => client.subscribe(filter, { qos: 1 }, done));
+    // What others get meanwhile. The agent's own submit is the proof that the subscription works.
+    for (const topic of [`${victim}/submit`, `${victim}/cmd/x`, 'fleet/cmd/x', 'fleet/queue/x/submit', 'lab/x']) explorer.publish(topic, 'secret to others');
+    explorer.publish(`${attacker}/submit`, 'for the attacker');
+    await until('its own', () => heard.some((m) => m.text === 'for the attacker'), 20);
+    for (const filter of wanted) {
+      const others = heard.filter((m) => !m.topic.startsWith(`${attacker}/`) && m.topic !== '$SYS/broker/uptime');
+      record('subscribe', filter, others.length ? JSON.stringify(others[0]) : '');
     }
+    const topics = [`${attacker}/submit`, `${attacker}/cmd/restart`, `${victim}/submit`, `${victim}/cmd/cancel`, `${victim}/agent`, `${victim}/state`, `${victim}/job/x`,
+                    'fleet/cmd/restart', 'fleet/state', 'fleet/supervisor', 'fleet/events', `fleet/sut/${victim}`, 'fleet/queue/x/submit', 'lab/x', '$SYS/x'];
+    for (const topic of topics) await new Promise((done) => { client.publish(topic, 'forged', { qos: 1, retain: topic.endsWith('agent') }, () => done()); setTimeout(done, 1000); });
+    await new Promise((done) => { client.publish(`${attacker}/output`, 'the last one', { qos: 1 }, () => done()); setTimeout(done, 3000); });
+    await until('the allowed one', () => explorer.since(marked, `${attacker}/output`).some((m) => m.text === 'the last one'), 20);
+    for (const topic of topics) record('publish', topic, explorer.since(marked, topic).some((m) => m.text === 'forged') ? 'it was published' : '');
+    client.stream.destroy(); // without a goodbye: the will is due
+    await sleep(1500);
     record('session', "a will on another's topic", explorer.since(marked, `${victim}/agent`).some((m) => m.text === 'forged') ? 'it was published' : '');
   } finally {
     docker('kill', '-s', 'CONT', container(attacker));
