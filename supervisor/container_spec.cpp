@@ -97,6 +97,12 @@ std::map<std::string, std::string> stack_labels(const Settings& settings) {
     return {{"io.sutfleet.stack", settings.stack}};
 }
 
+std::map<std::string, std::string> helper_labels(const Settings& settings) {
+    auto labels = stack_labels(settings);
+    labels["io.sutfleet.role"] = "helper";
+    return labels;
+}
+
 std::string config_hash(const Settings& settings, const SutConf& conf) {
     const auto& shape = conf.container;
     Digest digest;

@@ -19,6 +19,8 @@ namespace sutfleet {
 [[nodiscard]] std::string programs_volume(const Settings& settings, const std::string& build);
 [[nodiscard]] std::string image_of(const Settings& settings, const SutConf& conf);
 [[nodiscard]] std::map<std::string, std::string> stack_labels(const Settings& settings);
+/// Of the containers that are made to reach a volume, and never run an agent.
+[[nodiscard]] std::map<std::string, std::string> helper_labels(const Settings& settings);
 
 /// Changes with the keys that shape the container, and with nothing else: not with our own version.
 [[nodiscard]] std::string config_hash(const Settings& settings, const SutConf& conf);

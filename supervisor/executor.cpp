@@ -26,12 +26,6 @@ std::string generation() {
         std::chrono::duration_cast<std::chrono::milliseconds>(sys::wall_now().time_since_epoch()).count());
 }
 
-std::map<std::string, std::string> helper_labels(const Settings& settings) {
-    auto labels = stack_labels(settings);
-    labels["io.sutfleet.role"] = "helper";
-    return labels;
-}
-
 std::vector<std::string> keys_of(const SecretValues& values) {
     std::vector<std::string> out;
     for (const auto& [key, value] : values) out.push_back(key);

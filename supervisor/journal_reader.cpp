@@ -5,16 +5,6 @@
 #include "sys/crash_point.hpp"
 
 namespace sutfleet {
-namespace {
-
-std::map<std::string, std::string> helper_labels(const Settings& settings) {
-    auto labels = stack_labels(settings);
-    labels["io.sutfleet.role"] = "helper";
-    return labels;
-}
-
-}  // namespace
-
 JournalReader::JournalReader(const Settings& settings, Engine& engine, const sys::Wake& owner)
     : settings_(settings), engine_(engine), owner_(owner), thread_([this](const std::stop_token& stop) { work(stop); }) {}
 
