@@ -1,10 +1,8 @@
 #include "archive_source.hpp"
 
-#include <openssl/evp.h>
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <vector>
 
@@ -18,22 +16,6 @@ std::string differs(const std::string& shown, const std::string& wanted, const s
 }
 
 }  // namespace
-
-void Sha256::Free::operator()(evp_md_ctx_st* context) const { EVP_MD_CTX_free(context); }
-
-Sha256::Sha256() : context_(EVP_MD_CTX_new()) { EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr); }
-
-void Sha256::add(const char* bytes, std::size_t size) { EVP_DigestUpdate(context_.get(), bytes, size); }
-
-std::string Sha256::hex() {
-    std::array<unsigned char, EVP_MAX_MD_SIZE> sum{};
-    unsigned length = 0;
-    EVP_DigestFinal_ex(context_.get(), sum.data(), &length);
-    std::string out;
-    constexpr std::string_view k_digits = "0123456789abcdef";
-    for (unsigned i = 0; i < length; ++i) out.append({k_digits[sum.at(i) >> 4], k_digits[sum.at(i) & 15]});
-    return out;
-}
 
 Result<ArchiveSource> ArchiveSource::open(const std::string& folder, const std::string& file, const std::string& sha256,
                                           std::uint64_t limit, const std::function<bool()>& go_on) {

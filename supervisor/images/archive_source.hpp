@@ -4,28 +4,13 @@
 
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <string>
 
 #include "core/result.hpp"
+#include "digest/sha256.hpp"
 #include "sys/fd.hpp"
 
-struct evp_md_ctx_st;
-
 namespace sutfleet {
-
-class Sha256 {
-  public:
-    Sha256();
-    void add(const char* bytes, std::size_t size);
-    [[nodiscard]] std::string hex();  ///< once, at the end
-
-  private:
-    struct Free {
-        void operator()(evp_md_ctx_st* context) const;
-    };
-    std::unique_ptr<evp_md_ctx_st, Free> context_;
-};
 
 class ArchiveSource {
   public:
