@@ -27,8 +27,9 @@ static_assert(k_entry_limit <= k_journal_entry_limit);
 
 std::string folder_of(const std::string& path) { return path.substr(0, path.rfind('/')); }
 
-/// Takes digits off the front of `text`, and the character that ends them.
+/// Takes digits off the front of `text`, as we write them, and the character that ends them.
 bool take_number(std::string_view& text, std::size_t& into, char end) {
+    if (text.starts_with('0') && !text.starts_with(std::string{'0', end})) return false;
     const auto [at, error] = std::from_chars(text.data(), text.data() + text.size(), into);
     if (error != std::errc{} || at == text.data() + text.size() || *at != end) return false;
     text.remove_prefix(static_cast<std::size_t>(at - text.data()) + 1);

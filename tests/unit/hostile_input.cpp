@@ -9,6 +9,7 @@
 #include "core/heartbeat.hpp"
 #include "core/json_guard.hpp"
 #include "docker_json.hpp"
+#include "job/content_digest.hpp"
 #include "job/journal.hpp"
 #include "job/submit_request.hpp"
 #include "job_record.hpp"
@@ -116,4 +117,11 @@ TEST_CASE("hostile: a journal takes nothing that it could not read again") {
     REQUIRE(read.size() == 3);
     CHECK(read[1].request == "echo\n" + inner);
     CHECK(read[2].request.size() == k_submit_limit);
+}
+
+TEST_CASE("hostile: a journal's entry is as we write it, also where the digest is right") {
+    std::size_t used = 0;
+    for (const std::string body : {"002 0\n{}", "2 00\n{}", "+2 0\n{}"}) CHECK_FALSE(decode_journal_entry(content_digest(body) + " " + body + "\n", used));
+    CHECK(decode_journal_entry(content_digest("2 0\n{}") + " 2 0\n{}\n", used).has_value());
+    CHECK(used == 24);
 }
