@@ -83,7 +83,10 @@ class Explorer {
       if (text === '') it.tree.delete(topic); else it.tree.set(topic, text);
       it.log.push({ topic, text, retain: packet.retain, at: Date.now() });
     });
-    await new Promise((done, bad) => { it.client.once('connect', done); it.client.once('error', bad); });
+    await new Promise((done, bad) => {
+      it.client.once('connect', done);
+      it.client.once('error', (error) => { it.close(); bad(error); });
+    });
     await new Promise((done, bad) => it.client.subscribe(['#', '$SYS/#'], (error) => (error ? bad(error) : done())));
     return it;
   }
@@ -108,7 +111,8 @@ class Explorer {
     }, seconds);
     return { id, record, mark };
   }
-  close() { return new Promise((done) => this.client.end(true, {}, done)); }
+  /** Without waiting: the callback of a client that has no connection just then never comes. */
+  close() { this.client.end(true); }
 }
 
 module.exports = {
