@@ -15,5 +15,7 @@ Result<std::string> make_password();
 Result<std::string> password_line(const std::string& user, const std::string& password);
 /// The user of such a line; empty for any other text.
 [[nodiscard]] std::string user_of_line(std::string_view line);
+/// Whether such a line was made of this password.
+[[nodiscard]] bool password_is(std::string_view line, std::string_view password);
 
 }  // namespace sutfleet::auth

@@ -109,7 +109,7 @@ class Session {
     virtual void close(std::chrono::milliseconds limit) = 0;
 };
 
-/// The client id of a program of the stack: the broker gives it to nobody but this user (broker/own_session.c).
+/// The client id of a program of the stack: the broker gives it to nobody but this user (broker/plugin).
 [[nodiscard]] inline std::string own_client_id(const std::string& user) { return "sutfleet/" + user; }
 
 inline constexpr std::size_t k_window = 512;       ///< publications in flight

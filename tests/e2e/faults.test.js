@@ -2,7 +2,8 @@
 // Things that break: each is reported as what it is, and what can be cured is cured.
 const test = require('node:test');
 const assert = require('node:assert');
-const { container, docker, inspect, byRole, until, sleep, Explorer } = require('./support.js');
+const mqtt = require('mqtt');
+const { container, docker, inspect, byRole, until, sleep, secret, port, writeConf, removeSuts, Explorer } = require('./support.js');
 
 let explorer;
 test.before(async () => { explorer = await Explorer.open(); });
@@ -59,6 +60,28 @@ test('the broker is killed: jobs run on, nothing of their output is lost, no age
   await explorer.until('alpha/agent', (v) => v === 'ok');
   await explorer.until('fleet/supervisor', (v) => v === 'online');
   assert.equal(inspect(container('alpha')).State.StartedAt, before);
+});
+
+test('a SUT that is added right behind a killed broker comes in, with sessions of clients that are away in its store', async () => {
+  const away = mqtt.connect(`mqtt://127.0.0.1:${port}`, { username: 'viewer', password: secret('viewer'), clientId: 'away', protocolVersion: 5, clean: false,
+    properties: { sessionExpiryInterval: 3600 } });
+  await new Promise((done, bad) => { away.once('connect', done); away.once('error', bad); });
+  await new Promise((done, bad) => away.subscribe('alpha/output', { qos: 1 }, (error) => (error ? bad(error) : done())));
+  away.end(true);
+  const started = ['alpha', 'bravo'].map((sut) => inspect(container(sut)).State.StartedAt);
+  docker('kill', byRole('broker'));
+  docker('start', byRole('broker'));
+  const mark = explorer.mark();
+  try {
+    for (const sut of ['late', 'later']) {
+      writeConf(sut, { description: 'added behind a killed broker' });
+      await until(`${sut} is there`, () => explorer.since(mark, `${sut}/agent`).some((m) => m.text === 'ok'));
+    }
+    for (const sut of ['late', 'alpha', 'later', 'bravo']) assert.equal((await explorer.job(sut, `echo ${Math.random()}`)).record.state, 'SUCCEEDED');
+  } finally {
+    await removeSuts(['late', 'later']);
+  }
+  assert.deepEqual(['alpha', 'bravo'].map((sut) => inspect(container(sut)).State.StartedAt), started);
 });
 
 test('docker pause is reported as paused within 25 s, and nothing is restarted, then or after', async () => {

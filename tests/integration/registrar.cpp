@@ -3,6 +3,7 @@
 
 #include <cstdlib>
 
+#include "auth/broker_password.hpp"
 #include "mqtt/session.hpp"
 #include "private_broker.hpp"
 #include "registrar.hpp"
@@ -19,7 +20,8 @@ std::string text_of(const std::string& path) { return sys::read_file(path, 1 << 
 std::unique_ptr<mqtt::Session> session(const std::string& url, const std::string& user, const std::string& password, const sys::Wake& wake) {
     mqtt::SessionOptions options;
     options.url = url;
-    options.client_id = options.user = user;
+    options.client_id = "sutfleet/" + user;
+    options.user = user;
     options.password = [password] { return password; };
     options.subscriptions = {{"#", 1, true}};
     return mqtt::Session::open(std::move(options), wake);
@@ -32,6 +34,12 @@ bool publish(mqtt::Session& session, const std::string& topic) {
     return eventually([&] { return session.publish(publication).has_value(); });
 }
 
+/// The broker's listener for programs, as in broker/mosquitto.conf.
+std::string door_conf(const test::TempFolder& folder) {
+    return "allow_anonymous false\nplugin " BROKER_PLUGIN "\nplugin_opt_programs true\nplugin_opt_passwords " + folder.path() + "/supervisor.passwd " +
+           folder.path() + "/agents.passwd\nplugin_opt_access " SOURCE_FOLDER "/broker/agents.acl " + folder.path() + "/agents.acl\n";
+}
+
 }  // namespace
 
 TEST_CASE("registrar: an agent may write its probes' topics, and cannot submit to itself or write for another") {
@@ -39,11 +47,8 @@ TEST_CASE("registrar: an agent may write its probes' topics, and cannot submit t
     const auto alpha = *SutName::parse("alpha"), bravo = *SutName::parse("bravo");
     Registrar registrar(folder.path(), folder.path());
     REQUIRE(registrar.ensure({{alpha, {"alpha/c3", "alpha/web"}}, {bravo, {"bravo/c4"}}}));
-    REQUIRE(std::system(("mosquitto_passwd -b " + folder.path() + "/agents.passwd supervisor secret >/dev/null 2>&1").c_str()) == 0);
-    const auto access_of = [&] { return text_of(SOURCE_FOLDER "/broker/agents.acl") + text_of(folder.path() + "/agents.acl"); };
-    REQUIRE(sys::write_file_atomic(folder.path() + "/whole.acl", access_of(), 0644, sys::Durability::fast));
-    test::PrivateBroker broker("allow_anonymous false\nuse_username_as_clientid true\npassword_file " + folder.path() + "/agents.passwd\nacl_file " +
-                                     folder.path() + "/whole.acl\n");
+    REQUIRE(sys::write_file_atomic(folder.path() + "/supervisor.passwd", *auth::password_line("supervisor", "secret") + "\n", 0644, sys::Durability::fast));
+    test::PrivateBroker broker(door_conf(folder));
     const auto wake = *sys::Wake::open();
     const auto supervisor = session(broker.url(), "supervisor", "secret", wake);
     const auto agent = session(broker.url(), "alpha", registrar.credential(alpha), wake);
@@ -66,13 +71,60 @@ TEST_CASE("registrar: an agent may write its probes' topics, and cannot submit t
     CHECK(read == std::set<std::string>{"alpha/submit", "alpha/cmd/restart"});
     // A probe that comes into the conf later: the agent is connected, and stays so.
     REQUIRE(registrar.ensure({{alpha, {"alpha/c4"}}, {bravo, {}}}));
-    REQUIRE(sys::write_file_atomic(folder.path() + "/whole.acl", access_of(), 0644, sys::Durability::fast));
-    broker.reload();
     CHECK(eventually([&] {
         for (const auto& message : supervisor->drain().messages) heard.insert(message.topic);
         return publish(*agent, "alpha/c4") && heard.contains("alpha/c4");
     }));
     CHECK(agent->epoch() == 1);
+}
+
+TEST_CASE("registrar: users come and go while the broker runs, also with sessions of who is away") {
+    const test::TempFolder folder;
+    const auto alpha = *SutName::parse("alpha"), bravo = *SutName::parse("bravo"), late = *SutName::parse("late");
+    Registrar registrar(folder.path(), folder.path());
+    REQUIRE(registrar.ensure({{alpha, {}}, {bravo, {}}}));
+    test::PrivateBroker broker(door_conf(folder) + "persistent_client_expiration 8d\n");
+    const auto wake = *sys::Wake::open();
+    auto away = session(broker.url(), "bravo", registrar.credential(bravo), wake);
+    const auto agent = session(broker.url(), "alpha", registrar.credential(alpha), wake);
+    REQUIRE(eventually([&] { return away->connected() && agent->connected(); }));
+    away.reset();
+    broker.stop();
+    broker.start();  // with the session of who is away
+    const auto pid = broker.pid();
+    REQUIRE(eventually([&] { return agent->connected() && agent->epoch() >= 2; }));
+    const auto epoch = agent->epoch();
+    for (int i = 0; i < 3; ++i) {
+        REQUIRE(registrar.ensure({{late, {"late/c" + std::to_string(i)}}}));
+        const auto one = session(broker.url(), "late", registrar.credential(late), wake);
+        REQUIRE(eventually([&] { return one->connected(); }));
+        REQUIRE(publish(*one, "late/c" + std::to_string(i)));
+        REQUIRE(registrar.forget(late));
+        CHECK(eventually([&] { return !one->connected(); }));
+    }
+    CHECK(agent->connected());
+    CHECK(agent->epoch() == epoch);
+    CHECK(broker.pid() == pid);
+    away = session(broker.url(), "bravo", registrar.credential(bravo), wake);
+    CHECK(eventually([&] { return away->connected(); }));
+}
+
+TEST_CASE("registrar: who has another password is sent away, and comes in by the new one only") {
+    const test::TempFolder folder;
+    const auto alpha = *SutName::parse("alpha");
+    Registrar registrar(folder.path(), folder.path());
+    REQUIRE(registrar.ensure({{alpha, {}}}));
+    test::PrivateBroker broker(door_conf(folder));
+    const auto wake = *sys::Wake::open();
+    const auto before = session(broker.url(), "alpha", registrar.credential(alpha), wake);
+    REQUIRE(eventually([&] { return before->connected(); }));
+    REQUIRE(registrar.rotate(alpha));
+    REQUIRE(registrar.delivered(alpha, registrar.newest(alpha)));
+    REQUIRE(eventually([&] { return !before->connected(); }));
+    const auto after = session(broker.url(), "alpha", registrar.credential(alpha), wake);
+    CHECK(eventually([&] { return after->connected(); }));
+    CHECK(after->epoch() == 1);
+    CHECK_FALSE(before->connected());
 }
 
 TEST_CASE("registrar: a topic stays allowed until its SUT goes, also for the supervisor's next life") {

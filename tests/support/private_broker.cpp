@@ -117,8 +117,6 @@ void PrivateBroker::lose() {
 
 void PrivateBroker::stop() { end(SIGTERM); }
 
-void PrivateBroker::reload() { ::kill(pid_, SIGHUP); }
-
 void PrivateBroker::end(int signal) {
     if (pid_ <= 0) return;
     ::kill(pid_, signal);

@@ -41,7 +41,6 @@ class PrivateBroker {
     void kill();   ///< -9: what came since its last save is lost
     void lose();   ///< -9, and its store is gone
     void stop();   ///< by TERM: it saves its sessions
-    void reload();  ///< its password and access files, by HUP
     void start();  ///< on the same port, and waits until it answers
 
   private:

@@ -15,7 +15,7 @@ build_images() {
   say "building the images (tag $SUTFLEET_TAG)"
   for name in broker agent supervisor; do
     case $name in
-      broker) set -- broker ;;
+      broker) set -- -f broker/Dockerfile . ;;
       agent) set -- -f agent-entry/Dockerfile agent-entry ;;
       supervisor) set -- -f supervisor/Dockerfile --target supervisor . ;;
     esac
