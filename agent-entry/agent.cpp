@@ -131,7 +131,7 @@ Result<void> Agent::connect() {
             if (!message.payload.empty())
                 book->accept(message.payload, message.retain, sys::wall_now(), {message.response_topic, message.correlation_data},
                              {message.dup, message.packet_id, message.origin.number, message.origin.since, message.origin.lost_before,
-                              mqtt::claimed_submitter(message.user_properties)});
+                              mqtt::submitter_of(message.user_properties)});
             wake->notify();
             return true;
         });

@@ -4,8 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/json_guard.hpp"
-#include "core/one_line.hpp"
-#include "mqtt/submitter.hpp"
+#include "job/submitter_json.hpp"
 #include "sys/crash_point.hpp"
 
 namespace sutfleet::agent {
@@ -30,7 +29,7 @@ Result<std::string> hand_over(JobBook& book, std::string_view verb, const std::s
                       : verb == "withdraw" ? book.withdraw(*id, number)
                                            : book.offer(object.at("queue").get<std::string>(), number,
                                                           object.at("job").get<std::string>(), may_start, now,
-                                                          one_line(object.value("by", std::string()), mqtt::k_submitter_limit));
+                                                          submitter_of(object.value("by", ordered_json::object())));
     if (!said) return fail(said.error());
     sys::crash_point("handover: journalled, not answered");
     return ordered_json{{"id", id->str()},

@@ -243,7 +243,7 @@ Result<JobRecord> JobBook::journal(const JobRequest& request, std::string_view p
     record.content = content_digest(request.json);
     record.submitted = format_rfc3339(now);
     record.bare = !request.id;
-    record.claimed_by = arrival.claimed_by;
+    record.submitted_by = arrival.submitter;
     record.packet = arrival.packet;
     if (repeat.of) record.repeat_of = repeat.of->str();
     if (request.expires) record.expires = format_rfc3339(now + *request.expires);
@@ -456,7 +456,7 @@ std::string JobBook::why_no_offer(bool may_start) const {
 }
 
 Result<JobBook::HandoverAnswer> JobBook::offer(const std::string& queue, unsigned number, const std::string& payload, bool may_start, WallTime now,
-                                               const std::string& claimed_by) {
+                                               const Submitter& submitter) {
     using Word = HandoverAnswer::Word;
     const std::scoped_lock lock(mutex_);
     const auto request = decode_submit(payload);
@@ -472,7 +472,7 @@ Result<JobBook::HandoverAnswer> JobBook::offer(const std::string& queue, unsigne
     if (!record || terminal(record->state))
         if (const auto why = why_no_offer(may_start); !why.empty()) return HandoverAnswer{Word::refused, why};
     auto offered = record.value_or(JobRecord{.id = *request->id});
-    offered.claimed_by = claimed_by;
+    offered.submitted_by = submitter;
     return journal_offer(std::move(offered), *request, payload, handover);
 }
 

@@ -70,7 +70,7 @@ class JobBook {
     };
     /// @param may_start whether a job that is granted now would start at once; one that is here already is known all the same
     Result<HandoverAnswer> offer(const std::string& queue, unsigned number, const std::string& payload, bool may_start, WallTime now,
-                                 const std::string& claimed_by = {});
+                                 const Submitter& submitter = {});
     /// @param cancel it has been canceled meanwhile: what has not started ends
     Result<HandoverAnswer> grant(const JobId& id, unsigned number, bool cancel, WallTime now);
     /// No grant of this number or a lower one counts any more.

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/json_guard.hpp"
+#include "job/submitter_json.hpp"
 
 namespace sutfleet::agent {
 namespace {
@@ -74,7 +75,7 @@ std::string encode_job_record(const JobRecord& record) {
                            {"content", record.content},
                            {"priority", record.priority}};
     if (!record.expires.empty()) out["expires"] = record.expires;
-    if (!record.claimed_by.empty()) out["submitted_by"] = {{"name", record.claimed_by}, {"verified", false}};
+    if (!record.submitted_by.empty()) out["submitted_by"] = submitter_json(record.submitted_by);
     if (record.bare) out["bare"] = true;
     if (record.packet != 0) out["packet"] = record.packet;
     if (!record.repeat_of.empty()) out["repeat_of"] = record.repeat_of;
@@ -113,7 +114,7 @@ Result<JobRecord> decode_job_record(std::string_view text) try {
     from.at("content").get_to(out.content);
     if (from.contains("priority")) out.priority = integer_of<int>(from.at("priority"));
     if (from.contains("expires")) out.expires = text_of(from, "expires");
-    if (from.contains("submitted_by")) out.claimed_by = text_of(from.at("submitted_by"), "name");
+    if (from.contains("submitted_by")) out.submitted_by = submitter_of(from.at("submitted_by"));
     out.bare = from.value("bare", false);
     if (from.contains("repeat_of")) out.repeat_of = text_of(from, "repeat_of");
     if (from.contains("artifacts"))

@@ -10,6 +10,7 @@
 
 #include "core/ids.hpp"
 #include "core/result.hpp"
+#include "core/submitter.hpp"
 #include "core/timestamp.hpp"
 
 namespace sutfleet::agent {
@@ -67,7 +68,7 @@ struct JobRecord {
     std::optional<int> exit{};
     std::string reason{};
     std::string command{};  ///< the first line, cut to k_command_shown bytes
-    std::string claimed_by{};  ///< who the submit says that it comes from: nobody has checked it
+    Submitter submitted_by{};
     std::string content{};  ///< a digest of what was asked for: the same id with another one is refused
     std::string submitted{}, started{}, finished{};  ///< RFC 3339; empty: not yet
     std::uint64_t log_bytes = 0;

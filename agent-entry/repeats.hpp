@@ -11,6 +11,7 @@
 #include <string>
 
 #include "core/ids.hpp"
+#include "core/submitter.hpp"
 #include "core/timestamp.hpp"
 
 namespace sutfleet::agent {
@@ -24,7 +25,7 @@ struct Arrival {
     std::uint64_t connection = 1;  ///< of this life's, counted from 1
     SteadyTime since{};            ///< when that connection was made
     std::optional<SteadyTime> lost_before{};  ///< when the one before it was lost
-    std::string claimed_by{};                 ///< who says to have submitted it; a hint
+    Submitter submitter{};
 };
 
 class Repeats {

@@ -1,7 +1,8 @@
 #!/bin/bash
-# Runs the broker. A changed certificate makes it start anew, because Mosquitto 2.0 reads it again for MQTT, but not for
-# websockets; its store is saved before, so nothing is lost. Never a HUP: at one, Mosquitto 2.0.11 puts the sessions of
-# clients that are away into its list of expiries a second time, and may then serve nobody.
+# Runs the broker. When users or rights change, it is asked something, by which it looks at its files (broker/plugin). Never a
+# HUP: at one, Mosquitto 2.0.11 puts the sessions of clients that are away into its list of expiries a second time, and may
+# then serve nobody. A changed certificate makes it start anew, because it reads it again for MQTT, but not for websockets; its
+# store is saved before, so nothing is lost.
 set -u
 conf=/etc/mosquitto/mosquitto.conf
 if [ -n "${SUTFLEET_OPEN:-}" ]; then
@@ -9,19 +10,37 @@ if [ -n "${SUTFLEET_OPEN:-}" ]; then
   sed '/^# Programs/,$!s/^allow_anonymous false$/allow_anonymous true/' $conf >/run/mosquitto/mosquitto.conf
   conf=/run/mosquitto/mosquitto.conf
 fi
-certificate() { stat -Lc '%i %s %z' /auth/tls/broker.pem 2>/dev/null; }
-start() { known=$(certificate); mosquitto -c "$conf" & broker=$!; }
+
+certificate() { stat -c '%i %s %z' /auth/tls/broker.pem 2>/dev/null; }
+# At each change, and once a minute in case one was not told.
+watch() {
+  local known event now
+  known=$(certificate)
+  while :; do
+    inotifywait -mqe close_write,moved_to,delete /auth /auth/tls | while read -rt 60 event || (($? > 128)); do
+      sutfleet-ask 1883 1884
+      now=$(certificate)
+      if [ -n "$now" ] && [ "$now" != "$known" ]; then
+        known=$now
+        kill -USR1 $$
+      fi
+    done
+    sleep 5
+  done
+}
 
 umask 027
-start
+stopping=
+watch &
 trap 'stopping=yes; kill -TERM $broker' TERM INT
-while kill -0 $broker 2>/dev/null; do
-  sleep 1 &
-  wait $!
-  now=$(certificate)
-  if [ -z "$now" ] || [ "$now" = "$known" ]; then continue; fi
-  kill -TERM $broker
-  wait $broker
-  [ -n "${stopping:-}" ] || start
+trap 'again=yes; kill -TERM $broker' USR1
+while :; do
+  again=
+  mosquitto -c "$conf" &
+  broker=$!
+  while kill -0 $broker 2>/dev/null; do
+    wait $broker
+    code=$?
+  done
+  if [ -z "$again" ] || [ -n "$stopping" ]; then exit $code; fi
 done
-wait $broker

@@ -1,7 +1,6 @@
 #pragma once
-// Who may come in by one listener, and what he may do there: passwords and rights from files, which are read again when they
-// change. (Mosquitto 2.0.11 reads its own at a HUP only, and a HUP harms sessions of clients that are away.) One thread: the
-// broker's.
+// Who may come in, and what he may do: passwords and rights from files, which are read again when they have changed. (Mosquitto
+// 2.0.11 reads its own at a HUP only, and a HUP harms sessions of clients that are away.) One thread: the broker's.
 
 #include <sys/types.h>
 

@@ -1,19 +1,21 @@
 // The plugin of Mosquitto: one Door for each listener that names it. Its options, in mosquitto.conf:
 //   plugin_opt_passwords FILE...    plugin_opt_access FILE...
 //   plugin_opt_programs true        a listener for the programs of the stack
-// All is called on the broker's one thread.
+// All is called on the broker's one thread. Files are looked at whenever somebody comes; broker/ask.sh comes when they change.
 
 // clang-format off
 #include <mosquitto.h>
 #include <mosquitto_broker.h>
 #include <mosquitto_plugin.h>
+#include <mqtt_protocol.h>
 // clang-format on
 
-#include <chrono>
 #include <iterator>
+#include <map>
 #include <memory>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "door.hpp"
@@ -23,15 +25,19 @@ namespace {
 using sutfleet::broker::AccessRules;
 using sutfleet::broker::Door;
 using sutfleet::broker::may_have_id;
-using Clock = std::chrono::steady_clock;
 
-/// The broker's loop turns at least ten times a second.
-constexpr auto k_look_every = std::chrono::milliseconds{200};
+constexpr std::string_view k_submit = "/submit";                   // of a SUT, and of a queue
+constexpr const char* k_submitted_by_user = "submitted-by-user";  // common/mqtt/submitter.hpp
+
+/// What the listeners with the same files have in common.
+struct House {
+    Door door;
+    std::vector<std::string> leaving;  ///< users whose connections are still to be ended
+};
 
 struct Listener {
-    Door door;
+    std::shared_ptr<House> house;
     bool for_programs;
-    Clock::time_point next_look;
 };
 
 std::string_view text(const char* chars) { return chars == nullptr ? std::string_view() : std::string_view(chars); }
@@ -48,13 +54,21 @@ int guarded(const Do& action) noexcept {
     }
 }
 
+/// Ends what must end when nobody with a name is just coming in: his own connection must not be ended while it is made.
+void look_at_files(House& house, bool may_end) {
+    for (auto& user : house.door.refresh()) house.leaving.push_back(std::move(user));
+    if (!may_end) return;
+    for (const auto& user : std::exchange(house.leaving, {})) mosquitto_kick_client_by_username(user.c_str(), false);
+}
+
 int on_login(int /*event*/, void* event_data, void* listener) {
     return guarded([&]() -> int {
         const auto& asked = *static_cast<mosquitto_evt_basic_auth*>(event_data);
-        const auto& [door, for_programs, unused] = *static_cast<Listener*>(listener);
+        const auto& [house, for_programs] = *static_cast<Listener*>(listener);
+        look_at_files(*house, asked.username == nullptr);
         if (!may_have_id(text(mosquitto_client_id(asked.client)), text(asked.username), for_programs)) return MOSQ_ERR_AUTH;
         if (asked.username == nullptr) return MOSQ_ERR_PLUGIN_DEFER;  // allow_anonymous decides
-        return door.knows(asked.username, text(asked.password)) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_AUTH;
+        return house->door.knows(asked.username, text(asked.password)) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_AUTH;
     });
 }
 
@@ -65,20 +79,17 @@ int on_access(int /*event*/, void* event_data, void* listener) {
         const auto& asked = *static_cast<mosquitto_evt_acl_check*>(event_data);
         if (asked.access != MOSQ_ACL_READ && asked.access != MOSQ_ACL_WRITE) return MOSQ_ERR_SUCCESS;
         const auto wanted = asked.access == MOSQ_ACL_READ ? AccessRules::Access::read : AccessRules::Access::write;
-        const auto& rules = static_cast<Listener*>(listener)->door.rules();
+        const auto& rules = static_cast<Listener*>(listener)->house->door.rules();
         return rules.may(text(mosquitto_client_username(asked.client)), text(asked.topic), wanted) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
     });
 }
 
-int on_tick(int /*event*/, void* /*event_data*/, void* listener) {
-    return guarded([&]() -> int {
-        auto& [door, unused, next_look] = *static_cast<Listener*>(listener);
-        const auto now = Clock::now();
-        if (now < next_look) return MOSQ_ERR_SUCCESS;
-        next_look = now + k_look_every;
-        for (const auto& user : door.refresh()) mosquitto_kick_client_by_username(user.c_str(), false);
-        return MOSQ_ERR_SUCCESS;
-    });
+/// Who submits is told to who takes the submit. It goes behind what the client may have written there itself.
+int on_message(int /*event*/, void* event_data, void* /*listener*/) {
+    auto& message = *static_cast<mosquitto_evt_message*>(event_data);
+    if (!text(message.topic).ends_with(k_submit)) return MOSQ_ERR_SUCCESS;
+    const char* user = mosquitto_client_username(message.client);
+    return mosquitto_property_add_string_pair(&message.properties, MQTT_PROP_USER_PROPERTY, k_submitted_by_user, user == nullptr ? "" : user);
 }
 
 std::vector<std::string> words(const std::string& line) {
@@ -87,15 +98,12 @@ std::vector<std::string> words(const std::string& line) {
 }
 
 std::unique_ptr<Listener> listener_of(const mosquitto_opt* options, int count) {
-    Door::Files files;
-    bool for_programs = false;
-    for (int i = 0; i < count; ++i) {
-        const std::string key = options[i].key, value = options[i].value;
-        if (key == "passwords") files.passwords = words(value);
-        if (key == "access") files.access = words(value);
-        if (key == "programs") for_programs = value == "true";
-    }
-    return std::make_unique<Listener>(Listener{{std::move(files), warn}, for_programs, {}});
+    static std::map<std::pair<std::string, std::string>, std::shared_ptr<House>> houses;
+    std::map<std::string, std::string> given;
+    for (int i = 0; i < count; ++i) given[options[i].key] = options[i].value;
+    auto& house = houses[{given["passwords"], given["access"]}];
+    if (!house) house = std::make_shared<House>(House{Door({words(given["passwords"]), words(given["access"])}, warn), {}});
+    return std::make_unique<Listener>(Listener{house, given["programs"] == "true"});
 }
 
 }  // namespace
@@ -112,7 +120,7 @@ int mosquitto_plugin_init(mosquitto_plugin_id_t* identifier, void** user_data, m
     return guarded([&]() -> int {
         auto listener = listener_of(options, count);
         using Handler = std::pair<int, MOSQ_FUNC_generic_callback>;
-        for (const auto& [event, callback] : {Handler{MOSQ_EVT_BASIC_AUTH, on_login}, {MOSQ_EVT_ACL_CHECK, on_access}, {MOSQ_EVT_TICK, on_tick}})
+        for (const auto& [event, callback] : {Handler{MOSQ_EVT_BASIC_AUTH, on_login}, {MOSQ_EVT_ACL_CHECK, on_access}, {MOSQ_EVT_MESSAGE, on_message}})
             if (const int failed = mosquitto_callback_register(identifier, event, callback, nullptr, listener.get())) return failed;
         *user_data = listener.release();
         return MOSQ_ERR_SUCCESS;

@@ -1,22 +1,24 @@
 #pragma once
-// Who a submit says that it comes from: the MQTT 5 user property `submitted-by`. A hint, and never more: any client can write
-// anything there, and Mosquitto 2.0 tells a subscriber nothing of the publisher's user (docs/inputs.md). Pure.
-
-#include <string>
+// Who a submit comes from, by its MQTT 5 user properties. `submitted-by` is what the sender says, and any client can write
+// anything there. `submitted-by-user` is written by the broker's plugin (broker/plugin), behind whatever the sender wrote:
+// the last one counts. Pure.
 
 #include "core/one_line.hpp"
+#include "core/submitter.hpp"
 #include "mqtt/session.hpp"
 
 namespace sutfleet::mqtt {
 
 inline constexpr const char* k_submitted_by = "submitted-by";
-inline constexpr std::size_t k_submitter_limit = 100;  ///< bytes
+inline constexpr const char* k_submitted_by_user = "submitted-by-user";
 
-/// In one line; empty when nothing is said.
-[[nodiscard]] inline std::string claimed_submitter(const UserProperties& properties) {
-    for (const auto& [key, value] : properties)
-        if (key == k_submitted_by) return one_line(value, k_submitter_limit);
-    return {};
+[[nodiscard]] inline Submitter submitter_of(const UserProperties& properties) {
+    Submitter out;
+    for (const auto& [key, value] : properties) {
+        if (key == k_submitted_by) out.name = one_line(value, k_submitter_limit);
+        if (key == k_submitted_by_user) out.user = one_line(value, k_submitter_limit);
+    }
+    return out;
 }
 
 }  // namespace sutfleet::mqtt

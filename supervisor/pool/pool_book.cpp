@@ -86,9 +86,9 @@ void PoolBook::compact() {
 }
 
 void PoolBook::accept(const std::string& queue, std::string_view payload, bool retained, const std::string& response_topic,
-                      const std::string& correlation_data, WallTime now, const std::string& claimed_by) {
+                      const std::string& correlation_data, WallTime now, const Submitter& submitter) {
     const std::scoped_lock lock(mutex_);
-    auto answer = decide(queue, payload, retained, now, claimed_by);
+    auto answer = decide(queue, payload, retained, now, submitter);
     answer.response_topic = response_topic;
     answer.correlation_data = correlation_data;
     answers_.push_back(std::move(answer));
@@ -96,7 +96,7 @@ void PoolBook::accept(const std::string& queue, std::string_view payload, bool r
 }
 
 PoolBook::Answer PoolBook::decide(const std::string& queue, std::string_view payload, bool retained, WallTime now,
-                                  const std::string& claimed_by) {
+                                  const Submitter& submitter) {
     const auto reject = [&](std::string why) { return Answer{Verdict::rejected, queue, std::move(why)}; };
     if (retained) return reject("the message was retained: publish it without the retain flag");
     const auto request = decode_submit(payload);
@@ -116,7 +116,7 @@ PoolBook::Answer PoolBook::decide(const std::string& queue, std::string_view pay
     job.sequence = sequence_ + 1;
     job.priority = request->priority;
     job.command = shown_command(request->command);
-    job.claimed_by = claimed_by;
+    job.submitted_by = submitter;
     job.content = digest;
     job.submitted = format_rfc3339(now);
     if (request->expires) job.expires = format_rfc3339(now + *request->expires);

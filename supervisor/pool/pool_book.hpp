@@ -36,7 +36,7 @@ class PoolBook {
     };
     /// Takes a submit: it is in the journal, synced, when this returns. A queue that no SUT serves takes nothing.
     void accept(const std::string& queue, std::string_view payload, bool retained, const std::string& response_topic,
-                const std::string& correlation_data, WallTime now, const std::string& claimed_by = {});
+                const std::string& correlation_data, WallTime now, const Submitter& submitter = {});
     /// Answers since the last call.
     std::vector<Answer> take_answers();
     /// Whether any SUT serves the queue.
@@ -71,7 +71,7 @@ class PoolBook {
         std::uint64_t sequence = 0;
     };
     PoolBook() = default;
-    Answer decide(const std::string& queue, std::string_view payload, bool retained, WallTime now, const std::string& claimed_by);
+    Answer decide(const std::string& queue, std::string_view payload, bool retained, WallTime now, const Submitter& submitter);
     void remember(const PoolJob& job);
     void compact();
     [[nodiscard]] std::optional<PoolJob> look_up(const JobId& id) const;

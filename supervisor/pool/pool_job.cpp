@@ -5,6 +5,7 @@
 #include <stdexcept>
 
 #include "core/json_guard.hpp"
+#include "job/submitter_json.hpp"
 
 namespace sutfleet {
 namespace {
@@ -28,7 +29,7 @@ std::string encode_pool_job(const PoolJob& job) {
                      {"sequence", job.sequence},
                      {"priority", job.priority},
                      {"command", job.command},
-                     {"claimed_by", job.claimed_by},
+                     {"submitted_by", submitter_json(job.submitted_by)},
                      {"content", job.content},
                      {"submitted", job.submitted},
                      {"expires", job.expires},
@@ -52,7 +53,7 @@ Result<PoolJob> decode_pool_job(std::string_view text) try {
     out.sequence = integer_of<std::uint64_t>(from.at("sequence"));
     out.priority = integer_of<int>(from.at("priority"));
     from.at("command").get_to(out.command);
-    out.claimed_by = from.value("claimed_by", std::string());
+    out.submitted_by = submitter_of(from.value("submitted_by", ordered_json::object()));
     from.at("content").get_to(out.content);
     from.at("submitted").get_to(out.submitted);
     from.at("expires").get_to(out.expires);

@@ -8,6 +8,7 @@
 
 #include "core/ids.hpp"
 #include "core/result.hpp"
+#include "core/submitter.hpp"
 #include "core/timestamp.hpp"
 
 namespace sutfleet {
@@ -22,7 +23,7 @@ struct PoolJob {
     std::uint64_t sequence = 0;  ///< order of acceptance
     int priority = 0;            ///< the higher the sooner
     std::string command{};       ///< its first line
-    std::string claimed_by{};    ///< who the submit says that it comes from: nobody has checked it
+    Submitter submitted_by{};
     std::string content{};       ///< digest of what was asked for
     std::string submitted{}, expires{}, finished{};  ///< RFC 3339; empty: never, or not yet
     std::string sut{};           ///< that has it, or had it last

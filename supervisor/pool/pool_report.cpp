@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "job/submitter_json.hpp"
+
 namespace sutfleet {
 namespace {
 
@@ -55,7 +57,7 @@ std::string encode_queue_job(const PoolJob& job, std::size_t position, const std
                      {"command", job.command},
                      {"submitted", job.submitted},
                      {"finished", text_or_null(job.finished)}};
-    if (!job.claimed_by.empty()) out["submitted_by"] = {{"name", job.claimed_by}, {"verified", false}};
+    if (!job.submitted_by.empty()) out["submitted_by"] = submitter_json(job.submitted_by);
     return dump(out);
 }
 

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/json_guard.hpp"
+#include "job/submitter_json.hpp"
 #include "mqtt/submitter.hpp"
 #include "pool/pool_report.hpp"
 #include "sys/clock.hpp"
@@ -64,7 +65,7 @@ void Pools::listen(const Settings& settings, const sys::Wake& wake) {
         const auto queue = rest ? submit_queue(*rest) : std::nullopt;
         if (queue && !message.payload.empty())
             book_->accept(*queue, message.payload, message.retain, message.response_topic, message.correlation_data, sys::wall_now(),
-                          mqtt::claimed_submitter(message.user_properties));
+                          mqtt::submitter_of(message.user_properties));
         wake.notify();
         return true;
     });
@@ -236,7 +237,7 @@ void Pools::send(mqtt::Session& session, const PoolJob& job, std::string_view ve
         if (!payload) return sys::log(sys::Level::error, "job=" + job.id.str() + " cannot be read: " + payload.error().message);
         object["queue"] = job.queue;
         object["job"] = *payload;
-        if (!job.claimed_by.empty()) object["by"] = job.claimed_by;
+        if (!job.submitted_by.empty()) object["by"] = submitter_json(job.submitted_by);
     }
     if (job.cancel) object["cancel"] = true;
     mqtt::Publication publication;

@@ -38,7 +38,7 @@ const refused = async (payload, why) => {
   await until(why, () => explorer.since(mark, 'named/submit_status').some((m) => m.text.startsWith('rejected: ') && m.text.includes(why)));
 };
 
-test('a named command runs with its values as they are; the record says who says to have submitted it', async () => {
+test('a named command runs with its values as they are; the record says who submitted it', async () => {
   explorer.publish('named/submit', JSON.stringify({ id: 'n1', command: 'show', arguments: { what: '$(id) ; a "b"' } }));
   await explorer.until('named/output', (v) => v.includes('<$(id) ; a "b">'));
   const ran = sutctl('submit', 'named', '--wait', 'slot', 'n=2');
@@ -48,7 +48,8 @@ test('a named command runs with its values as they are; the record says who says
     return one?.submitted_by && one;
   });
   assert.match(record.submitted_by.name, /@/);
-  assert.equal(record.submitted_by.verified, false);
+  assert.equal(record.submitted_by.user, 'console');
+  assert.equal(explorer.json('named/job/n1').submitted_by.user, 'operator');
 });
 
 test('all else is refused with what is allowed', async () => {

@@ -5,6 +5,7 @@
 
 #include "auth/broker_password.hpp"
 #include "mqtt/session.hpp"
+#include "mqtt/submitter.hpp"
 #include "private_broker.hpp"
 #include "registrar.hpp"
 #include "sys/file.hpp"
@@ -34,6 +35,13 @@ bool publish(mqtt::Session& session, const std::string& topic) {
     return eventually([&] { return session.publish(publication).has_value(); });
 }
 
+constexpr const char* k_doors = "per_listener_settings true\n";
+
+/// As the broker's entry script does when a file has changed.
+void ask(const test::PrivateBroker& broker) {
+    REQUIRE(std::system(("bash " SOURCE_FOLDER "/broker/ask.sh " + std::to_string(broker.port())).c_str()) == 0);
+}
+
 /// The broker's listener for programs, as in broker/mosquitto.conf.
 std::string door_conf(const test::TempFolder& folder) {
     return "allow_anonymous false\nplugin " BROKER_PLUGIN "\nplugin_opt_programs true\nplugin_opt_passwords " + folder.path() + "/supervisor.passwd " +
@@ -48,7 +56,7 @@ TEST_CASE("registrar: an agent may write its probes' topics, and cannot submit t
     Registrar registrar(folder.path(), folder.path());
     REQUIRE(registrar.ensure({{alpha, {"alpha/c3", "alpha/web"}}, {bravo, {"bravo/c4"}}}));
     REQUIRE(sys::write_file_atomic(folder.path() + "/supervisor.passwd", *auth::password_line("supervisor", "secret") + "\n", 0644, sys::Durability::fast));
-    test::PrivateBroker broker(door_conf(folder));
+    test::PrivateBroker broker(door_conf(folder), k_doors);
     const auto wake = *sys::Wake::open();
     const auto supervisor = session(broker.url(), "supervisor", "secret", wake);
     const auto agent = session(broker.url(), "alpha", registrar.credential(alpha), wake);
@@ -71,6 +79,7 @@ TEST_CASE("registrar: an agent may write its probes' topics, and cannot submit t
     CHECK(read == std::set<std::string>{"alpha/submit", "alpha/cmd/restart"});
     // A probe that comes into the conf later: the agent is connected, and stays so.
     REQUIRE(registrar.ensure({{alpha, {"alpha/c4"}}, {bravo, {}}}));
+    ask(broker);
     CHECK(eventually([&] {
         for (const auto& message : supervisor->drain().messages) heard.insert(message.topic);
         return publish(*agent, "alpha/c4") && heard.contains("alpha/c4");
@@ -83,7 +92,7 @@ TEST_CASE("registrar: users come and go while the broker runs, also with session
     const auto alpha = *SutName::parse("alpha"), bravo = *SutName::parse("bravo"), late = *SutName::parse("late");
     Registrar registrar(folder.path(), folder.path());
     REQUIRE(registrar.ensure({{alpha, {}}, {bravo, {}}}));
-    test::PrivateBroker broker(door_conf(folder) + "persistent_client_expiration 8d\n");
+    test::PrivateBroker broker(door_conf(folder) + "persistent_client_expiration 8d\n", k_doors);
     const auto wake = *sys::Wake::open();
     auto away = session(broker.url(), "bravo", registrar.credential(bravo), wake);
     const auto agent = session(broker.url(), "alpha", registrar.credential(alpha), wake);
@@ -100,6 +109,7 @@ TEST_CASE("registrar: users come and go while the broker runs, also with session
         REQUIRE(eventually([&] { return one->connected(); }));
         REQUIRE(publish(*one, "late/c" + std::to_string(i)));
         REQUIRE(registrar.forget(late));
+        ask(broker);
         CHECK(eventually([&] { return !one->connected(); }));
     }
     CHECK(agent->connected());
@@ -109,18 +119,44 @@ TEST_CASE("registrar: users come and go while the broker runs, also with session
     CHECK(eventually([&] { return away->connected(); }));
 }
 
+TEST_CASE("registrar: who takes a submit is told the broker's user, whatever its sender wrote") {
+    const test::TempFolder folder;
+    const auto alpha = *SutName::parse("alpha");
+    Registrar registrar(folder.path(), folder.path());
+    REQUIRE(registrar.ensure({{alpha, {}}}));
+    REQUIRE(sys::write_file_atomic(folder.path() + "/supervisor.passwd", *auth::password_line("supervisor", "secret") + "\n", 0644, sys::Durability::fast));
+    test::PrivateBroker broker(door_conf(folder), k_doors);
+    const auto wake = *sys::Wake::open();
+    const auto supervisor = session(broker.url(), "supervisor", "secret", wake);
+    const auto agent = session(broker.url(), "alpha", registrar.credential(alpha), wake);
+    REQUIRE(eventually([&] { return supervisor->connected() && agent->connected(); }));
+    mqtt::Publication publication;
+    publication.topic = "alpha/submit";
+    publication.payload = "true";
+    publication.user_properties = {{mqtt::k_submitted_by_user, "forged"}, {mqtt::k_submitted_by, "ann@desk"}, {mqtt::k_submitted_by_user, "forged"}};
+    REQUIRE(supervisor->publish(publication));
+    std::vector<mqtt::Message> got;
+    REQUIRE(eventually([&] { return !(got = agent->drain().messages).empty(); }));
+    const auto submitter = mqtt::submitter_of(got.front().user_properties);
+    CHECK(submitter.user == "supervisor");
+    CHECK(submitter.name == "ann@desk");
+}
+
 TEST_CASE("registrar: who has another password is sent away, and comes in by the new one only") {
     const test::TempFolder folder;
     const auto alpha = *SutName::parse("alpha");
     Registrar registrar(folder.path(), folder.path());
     REQUIRE(registrar.ensure({{alpha, {}}}));
-    test::PrivateBroker broker(door_conf(folder));
+    test::PrivateBroker broker(door_conf(folder), k_doors);
     const auto wake = *sys::Wake::open();
     const auto before = session(broker.url(), "alpha", registrar.credential(alpha), wake);
     REQUIRE(eventually([&] { return before->connected(); }));
     REQUIRE(registrar.rotate(alpha));
     REQUIRE(registrar.delivered(alpha, registrar.newest(alpha)));
-    REQUIRE(eventually([&] { return !before->connected(); }));
+    // He comes in by the new one before anybody has told the broker, and while his other connection is still there.
+    const auto early = session(broker.url(), "alpha", registrar.credential(alpha), wake);
+    REQUIRE(eventually([&] { return early->connected() && !before->connected(); }));
+    ask(broker);
     const auto after = session(broker.url(), "alpha", registrar.credential(alpha), wake);
     CHECK(eventually([&] { return after->connected(); }));
     CHECK(after->epoch() == 1);

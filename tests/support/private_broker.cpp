@@ -70,17 +70,17 @@ TempFolder::~TempFolder() {
 }
 
 /// A port that was free may be a client's by the time the broker takes it: then another one.
-PrivateBroker::PrivateBroker(const std::string& extra_conf) {
+PrivateBroker::PrivateBroker(const std::string& extra_conf, const std::string& first) {
     for (int tries = 0; tries < 10; ++tries) {
         port_ = free_port();
-        write_conf(extra_conf);
+        write_conf(extra_conf, first);
         if (try_start()) return;
     }
     throw std::runtime_error("the private broker does not start");
 }
 
-void PrivateBroker::write_conf(const std::string& extra_conf) const {
-    const auto conf = "listener " + std::to_string(port_) +
+void PrivateBroker::write_conf(const std::string& extra_conf, const std::string& first) const {
+    const auto conf = first + "listener " + std::to_string(port_) +
                       " 127.0.0.1\nallow_anonymous true\nset_tcp_nodelay true\nmax_queued_messages 100000\n"
                       "persistence true\nautosave_interval 1\nautosave_on_changes true\nuser root\npersistence_location " +
                       folder_.path() + "/\n" + extra_conf;

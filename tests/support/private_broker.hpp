@@ -30,7 +30,8 @@ int free_port();
 class PrivateBroker {
   public:
     /// Throws when no broker can be started: a test that cannot run has failed.
-    explicit PrivateBroker(const std::string& extra_conf = {});
+    /// @param first what its configuration begins with, before the listener; @param extra_conf what it ends with
+    explicit PrivateBroker(const std::string& extra_conf = {}, const std::string& first = {});
     ~PrivateBroker();
     PrivateBroker(const PrivateBroker&) = delete;
     PrivateBroker& operator=(const PrivateBroker&) = delete;
@@ -45,7 +46,7 @@ class PrivateBroker {
 
   private:
     void end(int signal);
-    void write_conf(const std::string& extra_conf) const;
+    void write_conf(const std::string& extra_conf, const std::string& first) const;
     /// @return false when it ended at once: it could not have its port
     bool try_start();
     TempFolder folder_;

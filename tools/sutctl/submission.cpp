@@ -76,7 +76,7 @@ Outcome<Submission> make_submission(const std::string& text, const std::string& 
 
 std::string submitter() {
     // The broker ends a connection over a property that has control characters or is no UTF-8.
-    const auto property = [](const std::string& text) { return one_line(text, mqtt::k_submitter_limit); };
+    const auto property = [](const std::string& text) { return one_line(text, k_submitter_limit); };
     std::array<char, 256> host{};
     if (::gethostname(host.data(), host.size() - 1) != 0) host[0] = '\0';
     // Not the system's list of users: this program brings its own C library, which must load nothing of another one.
