@@ -130,6 +130,7 @@ class Agent {
     Result<std::string> tail(const std::string& payload);
     void send_last_output(std::chrono::milliseconds limit);
     void settle_repeats(const std::vector<mqtt::Message>& heard, SteadyTime now);
+    Result<std::string> hold(const std::string& argument, SteadyTime now);
     Result<std::string> prune(const std::string& argument);
     Result<std::string> obey(std::string_view verb, const std::string& argument, SteadyTime now);
     void answer_requester(const JobBook::Answer& said);

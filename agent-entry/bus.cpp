@@ -1,12 +1,14 @@
 // The agent's side of the bus: what it publishes, what it hears.
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "agent.hpp"
 #include "command_argument.hpp"
 #include "core/duration.hpp"
+#include "core/one_line.hpp"
 #include "handover.hpp"
 #include "sys/clock.hpp"
 #include "sys/crash_point.hpp"
@@ -22,6 +24,8 @@ constexpr auto k_rejection_shown = 5s;
 constexpr const char* k_broker_uptime = "$SYS/broker/uptime";  ///< Mosquitto's: "12 seconds"
 constexpr auto k_uptime_limit = 5s;
 constexpr std::ptrdiff_t k_pruned_shown = 50;
+constexpr unsigned k_longest_hold = 300;    // seconds
+constexpr std::size_t k_why_limit = 200;  // bytes
 /// With a long queue of short jobs, all that wait move up at each start: a message for each of them, again and again.
 constexpr auto k_positions_every = 150ms;
 constexpr auto k_metrics_every = 10s;  // at a heartbeat
@@ -103,7 +107,7 @@ void Agent::hear(const mqtt::Message& message, SteadyTime now) {
     if (message.payload.size() > most) return answer(message, verb, fail(ErrorKind::invalid_input, "expected at most " + std::to_string(most) + " bytes"));
     if (verb == "tail") return answer(message, verb, tail(message.payload), DataForm::json);
     if (is_handover(verb)) {
-        const bool may_start = !current_ && !stopping_ && household_->ready() && cleanups_.empty();
+        const bool may_start = !current_ && !stopping_ && household_->ready() && cleanups_.empty() && gate_.held(now).empty();
         return answer(message, verb, hand_over(*book_, verb, message.payload, may_start, sys::wall_now()), DataForm::json);
     }
     const auto outcome = obey(verb, command_argument(message.payload), now);
@@ -164,6 +168,7 @@ Result<std::string> Agent::obey(std::string_view verb, const std::string& argume
         restart_command(now);
         return "restarting the command";
     }
+    if (verb == "hold") return hold(argument, now);
     if (verb == "drain") {
         gate_.drain();
         book_->refuse_all(gate_.refusal());
@@ -177,7 +182,19 @@ Result<std::string> Agent::obey(std::string_view verb, const std::string& argume
     if (verb == "prune") return prune(argument);
     if (verb == "reinit") return household_->reinit(argument);
     return fail(ErrorKind::invalid_input, "unknown command '" + std::string(verb.substr(0, 40)) +
-                                              "': expected cancel, restart, drain, resume, prune, reinit or tail");
+                                              "': expected cancel, restart, drain, hold, resume, prune, reinit or tail");
+}
+
+/// `SECONDS [WHY]`: a promise of the supervisor to come back, which ends by itself should it not.
+Result<std::string> Agent::hold(const std::string& argument, SteadyTime now) {
+    const auto blank = std::min(argument.find(' '), argument.size());
+    unsigned seconds = 0;
+    const auto [end, error] = std::from_chars(argument.data(), argument.data() + blank, seconds);
+    if (error != std::errc{} || end != argument.data() + blank || seconds > k_longest_hold)
+        return fail(ErrorKind::invalid_input, "expected seconds, at most " + std::to_string(k_longest_hold) + ", and why");
+    const auto why = one_line(std::string_view(argument).substr(std::min(blank + 1, argument.size())), k_why_limit);
+    gate_.hold(now + std::chrono::seconds{seconds}, "no job is started: " + (why.empty() ? "held" : why));
+    return "starts no job for " + std::to_string(seconds) + " s";
 }
 
 Result<std::string> Agent::prune(const std::string& argument) {
@@ -318,7 +335,7 @@ HealthVerdict Agent::verdict(SteadyTime now) const {
 void Agent::publish_state(SteadyTime now) {
     const bool beat = now >= next_beat_ && session_->connected();
     const auto health = verdict(now);
-    const auto why = !gate_.maintenance().empty() ? gate_.maintenance() : health.why;
+    const auto why = !gate_.maintenance().empty() ? gate_.maintenance() : health.why.empty() ? gate_.held(now) : health.why;
     const auto name = state_name();
     if (name + why != last_state_) {
         last_state_ = name + why;

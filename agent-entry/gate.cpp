@@ -49,6 +49,11 @@ void Gate::resume() {
     draining_.clear();
 }
 
+void Gate::hold(SteadyTime until, std::string why) {
+    held_until_ = until;
+    held_ = std::move(why);
+}
+
 std::string Gate::refusal() const {
     if (!maintenance_.empty()) return "maintenance: " + maintenance_;
     return draining_.empty() ? no_room_ : draining_;

@@ -14,7 +14,7 @@ namespace sutfleet::agent {
 
 void Agent::next_job(SteadyTime now) {
     book_->expire(conf_.rules.timeouts.queue, sys::wall_now());
-    const bool may_start = !current_ && !stopping_ && household_->ready() && cleanups_.empty() && gate_.refusal().empty();
+    const bool may_start = !current_ && !stopping_ && household_->ready() && cleanups_.empty() && gate_.refusal().empty() && gate_.held(now).empty();
     if (const auto granted = book_->take_granted()) may_start ? begin_job(*granted, false, now) : put_back(*granted);
     if (!current_ && !stopping_ && household_->ready() && !cleanups_.empty()) {
         auto lost = cleanups_.front();

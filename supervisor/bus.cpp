@@ -277,12 +277,27 @@ Result<std::string> Supervisor::conf_text(const SutName& sut) const {
 void Supervisor::report(SteadyTime now) {
     const auto changed = fleet_.take_changed();
     for (const auto& sut : changed) pools_->set_sut(sut, as_pool_sut(sut));
+    hold_jobs(now);
     if (confs_.known()) pools_->listen(settings_, wake_);  // before, each submit would be for an unknown queue
     for (const auto& sut : changed)
         if (fleet_.contains(sut) && !fleet_.strays().contains(sut) && !clearing_.contains(sut)) report_sut(sut);
     if (changed.empty() && now < fleet_report_at_) return;
     fleet_report_at_ = now + 1s;
     report_fleet();
+}
+
+/// What waits for a running job would wait for the whole queue behind it, if the agent went on.
+void Supervisor::hold_jobs(SteadyTime now) {
+    const auto& awaiting = fleet_.awaiting_job();
+    std::erase_if(told_to_hold_, [&](const auto& one) { return !awaiting.contains(one.first); });
+    for (const auto& sut : awaiting) {
+        const auto told = told_to_hold_.find(sut);
+        if (told != told_to_hold_.end() && now - told->second < k_no_job_again) continue;
+        mqtt::Publication command;
+        command.topic = topics_.command(sut, "hold");
+        command.payload = std::to_string(k_no_job_for.count()) + " " + fleet_.hold(sut);
+        if (session_->publish(command)) told_to_hold_[sut] = now;
+    }
 }
 
 void Supervisor::report_fleet() {

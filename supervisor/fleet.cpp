@@ -196,6 +196,7 @@ void Fleet::decide(const SutName& sut, Entry& entry, SteadyTime now) {
         decision.hold = brake_;
     }
     set_wake(sut, entry, decision.wake_at);
+    mark(awaiting_job_, sut, decision.for_job);
     if (entry.removal != removal) mark(removals_, sut, removal);
     entry.removal = removal;
     if (entry.hold != decision.hold) {

@@ -77,6 +77,8 @@ class Fleet {
     /// What is neither wanted nor there, but known.
     [[nodiscard]] const std::set<SutName>& strays() const { return strays_; }
     [[nodiscard]] const std::set<SutName>& held() const { return held_; }
+    /// Those of them that wait for the end of a job.
+    [[nodiscard]] const std::set<SutName>& awaiting_job() const { return awaiting_job_; }
     [[nodiscard]] const std::set<SutName>& all_found() const { return found_; }
     [[nodiscard]] const Totals& totals() const { return totals_; }
     /// Actions that wait for their turn.
@@ -108,7 +110,7 @@ class Fleet {
     void look_at_brake(SteadyTime now);
 
     std::map<SutName, Entry> entries_;
-    std::set<SutName> touched_, changed_, strays_, held_, found_, removals_;
+    std::set<SutName> touched_, changed_, strays_, held_, awaiting_job_, found_, removals_;
     Queue timers_, fresh_, retries_;
     Totals totals_;
     RecentMax size_;

@@ -43,6 +43,11 @@ class Pass {
         decision_.action = Action{verb, sut, std::move(reason)};
     }
     void hold(std::string reason) { decision_.hold = std::move(reason); }
+    void wait_for_job(const std::string& reason) {
+        hold(reason + "; waits for the running job");
+        decision_.for_job = true;
+        wake(now_ + k_no_job_again);
+    }
     void wake(SteadyTime at) { decision_.wake_at = decision_.wake_at ? std::min(*decision_.wake_at, at) : at; }
 
     static bool runs(const FoundContainer& found) {
@@ -57,14 +62,14 @@ class Pass {
     bool is_asked_to_restart(const SutName& sut, const History& history, const FoundContainer& found) {
         if (history.asked.what != Asked::What::restart) return false;
         if (works(found, history))
-            hold("asked to restart; waits for the running job");
+            wait_for_job("asked to restart");
         else
             act(Verb::restart, sut, "asked for");
         return true;
     }
 
     void purge(const SutName& sut, const History& history, const FoundContainer* found) {
-        if (found != nullptr && works(*found, history)) return hold("asked to purge; waits for the running job");
+        if (found != nullptr && works(*found, history)) return wait_for_job("asked to purge");
         act(Verb::purge, sut, "asked for");
     }
 
@@ -81,13 +86,13 @@ class Pass {
 
     void unwanted(const SutName& sut, const History& history, const FoundContainer* found) {
         if (found == nullptr) return;
-        if (works(*found, history)) return hold("its conf is gone; waits for the running job");
+        if (works(*found, history)) return wait_for_job("its conf is gone");
         act(Verb::retire, sut, "its conf is gone");
     }
 
     void parked(const SutName& sut, const History& history, const FoundContainer* found) {
         if (found == nullptr) return;
-        if (works(*found, history)) return hold("enabled: false; waits for the running job");
+        if (works(*found, history)) return wait_for_job("enabled: false");
         act(Verb::park, sut, "enabled: false");
     }
 
@@ -109,7 +114,7 @@ class Pass {
         if (found->status == ContainerStatus::paused) return hold("paused");
         if (reshaped) {
             if (works(*found, history))
-                return hold("the conf shapes another container; waits for the running job");
+                return wait_for_job("the conf shapes another container");
             if (lacks_image(history)) return;
             return act(Verb::recreate, sut, "the conf shapes another container");
         }
@@ -177,7 +182,7 @@ class Pass {
             return;
         if (!wanted.restart_on_unhealthy) return hold(doubt);
         if (!hushed && !cured_by_restart(doubt)) return hold(doubt + "; a restart would not help");
-        if (!hushed && history.job_runs) return hold(doubt + "; waits for the running job");
+        if (!hushed && history.job_runs) return wait_for_job(doubt);
         // A probe from before the silence tells nothing about it.
         const auto old = now_ - history.probed_at >= k_probe_again || (hushed && history.probed_at < *hushed);
         if (history.probe == History::Probe::none || old) return act(Verb::probe, sut, doubt);

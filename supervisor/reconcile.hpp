@@ -100,6 +100,7 @@ struct Plan {
 struct Decision {
     std::optional<Action> action;
     std::string hold;
+    bool for_job = false;  ///< held by the running job: the agent is to start none behind it
     std::optional<SteadyTime> wake_at;
 };
 /// `wanted` and `found` are null for what is not there.
@@ -121,6 +122,8 @@ inline constexpr std::size_t k_quarantine_after = 5;  ///< restarts within the w
 inline constexpr unsigned k_recreate_after = 2;       ///< starts that failed, in a row
 inline constexpr std::chrono::seconds k_link_settles{10};
 inline constexpr std::chrono::seconds k_probe_again{2};
+/// How long an agent that was told to starts no job, and how often it is told again while there is a reason.
+inline constexpr std::chrono::seconds k_no_job_for{60}, k_no_job_again{20};
 inline constexpr std::chrono::seconds k_tell_image{5};  ///< how often one says how long it has waited
 inline constexpr std::size_t k_brake_from = 4;  ///< agents; a smaller fleet has no brake
 

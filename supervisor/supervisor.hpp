@@ -120,6 +120,7 @@ class Supervisor {
     Result<std::string> purge(const SutOrder& order);
     [[nodiscard]] Result<std::string> conf_text(const SutName& sut) const;
     void report(SteadyTime now);
+    void hold_jobs(SteadyTime now);
     void report_fleet();
     void report_sut(const SutName& sut);
     void correct_the_dead(const SutName& sut);
@@ -165,6 +166,7 @@ class Supervisor {
     std::map<SutName, LastAction> last_actions_;
     ActionHistory actions_;
     std::map<SutName, std::string> evidence_;
+    std::map<SutName, SteadyTime> told_to_hold_;
     std::optional<SteadyTime> link_up_since_;
     std::uint64_t epoch_ = 0;
     std::map<SutName, SteadyTime> clearing_;  ///< retained topics of a removed SUT, until the time

@@ -84,8 +84,9 @@ class Explorer {
       it.log.push({ topic, text, retain: packet.retain, at: Date.now() });
     });
     await new Promise((done, bad) => {
-      it.client.once('connect', done);
-      it.client.once('error', (error) => { it.close(); bad(error); });
+      let refused = (error) => { it.close(); bad(error); };
+      it.client.once('connect', () => { refused = () => {}; done(); }); // later it comes back by itself
+      it.client.on('error', (error) => refused(error));
     });
     await new Promise((done, bad) => it.client.subscribe(['#', '$SYS/#'], (error) => (error ? bad(error) : done())));
     return it;

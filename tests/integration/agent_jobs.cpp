@@ -269,3 +269,23 @@ TEST_CASE("the same text again over a new connection is a new job when the broke
     lab.submit("echo x >> ../../ran");
     CHECK(eventually([&] { return ran() == "x\nx\n"; }));
 }
+
+TEST_CASE("behind a hold the running job goes on and submits are taken; none is started until its time is over") {
+    Lab lab(AGENT_ENTRY);
+    lab.submit(R"j({"id":"runs","command":"echo up; while ! [ -e go ]; do sleep 0.05; done"})j");
+    REQUIRE(lab.says("output", "up"));
+    lab.publish("alpha/cmd/hold", "300 the conf changed");
+    REQUIRE(lab.says("state", R"("why":"no job is started: the conf changed")"));
+    lab.submit(R"j({"id":"waits","command":"true"})j");
+    REQUIRE(lab.says("job/waits", "QUEUED"));
+    REQUIRE(sys::write_file_atomic(lab.agent->folder() + "/state/jobs/runs/go", "", 0644, sys::Durability::fast));
+    CHECK(lab.says("job/runs", "SUCCEEDED"));
+    CHECK(lab.says("jobs", R"("running":null)"));
+    CHECK(has(lab.get("job/waits"), "QUEUED"));
+    for (const auto* bad : {"", "soon", "301 x", "-1", "5x"}) {
+        lab.publish("alpha/cmd/hold", bad);
+        CHECK_MESSAGE(lab.says("res/hold", "expected seconds, at most 300, and why"), bad);
+    }
+    lab.publish("alpha/cmd/hold", "1");
+    CHECK(lab.says("job/waits", "SUCCEEDED"));
+}
