@@ -9,10 +9,10 @@ port=${SUTFLEET_MQTT_PORT:-1883}
 secret() { # <file>: makes it once
   [ -s "$1" ] || head -c 24 /dev/urandom | base64 | tr '+/' '-_' >"$1"
 }
-client_env() { # <user> <url> <file> <file of the password> <CA>
-  printf 'SUTFLEET_BROKER=%s\nSUTFLEET_USER=%s\nSUTFLEET_PASSWORD=%s\nSUTFLEET_CA=%s\n%s' "$2" "$1" "$(cat "$4")" "$5" \
-    "${SUTFLEET_OPEN:+SUTFLEET_OPEN=$SUTFLEET_OPEN$'\n'}" >"$3.new"
-  mv "$3.new" "$3"
+client_env() { # <user> <file>
+  printf 'SUTFLEET_BROKER=mqtt://127.0.0.1:%s\nSUTFLEET_USER=%s\nSUTFLEET_PASSWORD=%s\nSUTFLEET_CA=ca.pem\n%s' "$port" "$1" "$(cat "/host/$1.password")" \
+    "${SUTFLEET_OPEN:+SUTFLEET_OPEN=$SUTFLEET_OPEN$'\n'}" >"$2.new"
+  mv "$2.new" "$2"
 }
 passwd_file() { # <file> <user>=<file of the password>...: hashes change only with the passwords
   local file=$1 user sum
@@ -29,11 +29,10 @@ passwd_file() { # <file> <user>=<file of the password>...: hashes change only wi
 
 chmod 0700 /host
 [ ! -s /host/supervisor.password ] || mv /host/supervisor.password /state/supervisor.password  # of an older version
-for file in /host/operator /host/viewer /state/supervisor /state/console; do secret "$file.password"; done
-client_env operator "mqtt://127.0.0.1:$port" /host/client.env /host/operator.password ca.pem
-client_env viewer "mqtt://127.0.0.1:$port" /host/viewer.env /host/viewer.password ca.pem
-client_env console mqtt://broker:1883 /state/client.env /state/console.password ''
-passwd_file /auth/people.passwd operator=/host/operator.password viewer=/host/viewer.password console=/state/console.password
+for file in /host/operator /host/viewer /state/supervisor; do secret "$file.password"; done
+client_env operator /host/client.env
+client_env viewer /host/viewer.env
+passwd_file /auth/people.passwd operator=/host/operator.password viewer=/host/viewer.password
 passwd_file /auth/supervisor.passwd supervisor=/state/supervisor.password fleet=/state/supervisor.password
 # shellcheck disable=SC2086  # a list of names
 sutfleet-certificates /host /auth/tls localhost broker 127.0.0.1 ${SUTFLEET_HOST_NAME:-} ${SUTFLEET_TLS_NAMES//,/ }
@@ -43,8 +42,7 @@ mkdir -p /host/secrets
 chown -R 10001:10001 /host/secrets
 chmod -R u=rwX,go= /host/secrets
 chown 10001:10001 /auth /state /state/supervisor.password
-chown 0:10001 /state/client.env
-chmod 0640 /state/client.env
+rm -f /state/client.env /state/console.password  # of an older version
 chmod 0750 /auth
 # The folder may be entered: `exec` in the supervisor is root without capabilities; each file has its own mode.
 chmod 0711 /state

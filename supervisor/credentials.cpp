@@ -24,6 +24,7 @@ Result<std::string> Supervisor::rotate(const std::string& whose) {
             if (auto begun = rotate(sut); !begun) return fail(begun.error().with(sut.str()));
         const auto what = "changing the credentials of " + std::to_string(registrar_.suts().size()) + " SUTs";
         if (settings_.password_file.empty()) return what;
+        if (auto changed = open_console(); !changed) return fail(changed.error());
         if (auto changed = registrar_.rotate_own(settings_.password_file); !changed) return fail(changed.error());
         return what + ", and the supervisor's own";
     }
@@ -31,6 +32,10 @@ Result<std::string> Supervisor::rotate(const std::string& whose) {
     if (!sut) return fail(sut.error());
     if (auto begun = rotate(*sut); !begun) return fail(begun.error());
     return "changing the credential of " + sut->str();
+}
+
+Result<void> Supervisor::open_console() {
+    return settings_.console_env.empty() ? Result<void>() : registrar_.open_console(settings_.console_env, settings_.console_broker, settings_.open);
 }
 
 Result<void> Supervisor::rotate(const SutName& sut) {

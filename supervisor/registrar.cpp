@@ -25,7 +25,7 @@ Result<void> keep_secret(const std::string& path, const std::string& text) {
 
 Registrar::Registrar(std::string state_dir, const std::string& auth_dir)
     : folder_(std::move(state_dir) + "/credentials"), auth_dir_(auth_dir), passwords_{auth_dir + "/agents.passwd"},
-      access_{auth_dir + "/agents.acl"} {}
+      access_{auth_dir + "/agents.acl"}, console_{auth_dir + "/console.passwd"} {}
 
 Result<void> Registrar::ensure(const Topics& suts) {
     if (!std::exchange(recalled_, true)) recall_topics();
@@ -63,11 +63,14 @@ Result<void> Registrar::forget(const SutName& sut) {
 }
 
 Result<void> Registrar::restore() {
+    const auto lost = [](const AuthFile& file) { return file.written && sys::read_file(file.path, k_access_limit).value_or("") != *file.written; };
     for (auto* file : {&passwords_, &access_})
-        if (file->written && sys::read_file(file->path, k_access_limit).value_or("") != *file->written) {
+        if (lost(*file)) {
             file->written.reset();
             unwritten_ = true;
         }
+    if (lost(console_))
+        if (auto done = console_.write(*std::exchange(console_.written, std::nullopt)); !done) return done;
     return write_files();
 }
 
@@ -130,6 +133,17 @@ Result<void> Registrar::finish_own(const std::string& password_file) {
     if (auto kept = keep_secret(password_file, *next); !kept) return kept;
     ::unlink((password_file + k_next).c_str());
     return {};
+}
+
+Result<void> Registrar::open_console(const std::string& file, const std::string& broker, bool open_bench) {
+    constexpr const char* k_console = "console";
+    const auto password = auth::make_password();
+    if (!password) return fail(password.error());
+    const auto line = auth::password_line(k_console, *password);
+    if (!line) return fail(line.error());
+    if (auto done = console_.write(*line + "\n"); !done) return done;
+    const auto settings = "SUTFLEET_BROKER=" + broker + "\nSUTFLEET_USER=" + k_console + "\nSUTFLEET_PASSWORD=" + *password + "\n" + (open_bench ? "SUTFLEET_OPEN=1\n" : "");
+    return sys::write_file_atomic(file, settings, 0644, sys::Durability::fast);
 }
 
 Result<void> Registrar::set_person(const std::string& line) {

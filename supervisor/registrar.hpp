@@ -41,6 +41,9 @@ class Registrar {
     Result<void> rotate_own(const std::string& password_file);
     /// Ends a change of it that an earlier life began.
     Result<void> finish_own(const std::string& password_file);
+    /// Makes a new password for `console`, the user of sutctl beside the supervisor, and tells it in `file`, as settings of
+    /// sutctl: for whoever may enter the container, by any user there. It is kept nowhere else.
+    Result<void> open_console(const std::string& file, const std::string& broker, bool open_bench);
     /// A person's: the line for the broker's file. @return invalid_input for anything but a line of `operator` or `viewer`
     Result<void> set_person(const std::string& line);
 
@@ -65,6 +68,7 @@ class Registrar {
     const std::string auth_dir_;
     AuthFile passwords_;
     AuthFile access_;
+    AuthFile console_;
     Topics topics_;
     bool unwritten_ = true;
     bool recalled_ = false;  ///< what an earlier life has allowed

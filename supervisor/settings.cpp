@@ -25,6 +25,8 @@ tl::expected<Settings, int> read_settings(int argc, char** argv) {
     option("--agent-broker", out.agent_broker, "SUTFLEET_AGENT_BROKER", "the broker as agents reach it (default: as --broker)");
     option("--user", out.user, "SUTFLEET_USER", "broker user");
     option("--password-file", out.password_file, "SUTFLEET_PASSWORD_FILE", "file with its password");
+    option("--console-env", out.console_env, "SUTFLEET_ENV_FILE", "file to be made for sutctl beside this program: a broker user of its own, new at each start");
+    option("--console-broker", out.console_broker, "SUTFLEET_CONSOLE_BROKER", "the broker's URL in it");
     option("--topic-prefix", out.topic_prefix, "SUTFLEET_TOPIC_PREFIX", "prefix of all topics");
     option("--conf-dir", out.conf_dir, "SUTFLEET_CONF_DIR", "folder of the confs");
     option("--context-dir", out.context_dir, "SUTFLEET_CONTEXT_DIR", "folder of the contexts");

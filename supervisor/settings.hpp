@@ -15,6 +15,8 @@ struct Settings {
     std::string agent_broker;   ///< URL as the agents reach it
     std::string user = "supervisor";
     std::string password_file;
+    std::string console_env;     ///< empty: no console
+    std::string console_broker;
     std::string topic_prefix;
     std::string conf_dir = "/sut";
     std::string context_dir = "/contexts";

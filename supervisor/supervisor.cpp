@@ -101,6 +101,7 @@ Supervisor::Supervisor(const Settings& settings, sys::Wake wake, sys::Signals si
 
 Result<void> Supervisor::connect() {
     warn_if_open();
+    if (auto done = open_console(); !done) return done;
     if (!settings_.password_file.empty())
         if (auto done = registrar_.finish_own(settings_.password_file); !done) return done;
     mqtt::SessionOptions options;

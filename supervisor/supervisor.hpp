@@ -101,6 +101,7 @@ class Supervisor {
     // credentials.cpp
     Result<std::string> rotate(const std::string& whose);
     Result<void> rotate(const SutName& sut);
+    Result<void> open_console();
     Result<void> end_rotation(const SutName& sut, const std::string& credential);
     void settle_credential(const SutName& sut, const std::string& credential);
     void restore_users();

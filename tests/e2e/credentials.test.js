@@ -75,6 +75,7 @@ test('all credentials at once; afterwards everybody works, and no old one is tak
   const suts = ['alpha', 'bravo', 'charlie'];
   const before = Object.fromEntries(suts.map((sut) => [sut, credential(sut)]));
   const old = { operator: secret('operator'), viewer: secret('viewer') };
+  const console = docker('exec', byRole('supervisor'), 'cat', '/tmp/client.env');
   const { code, out } = await hostCtl('credentials', 'rotate', '--all');
   assert.equal(code, 0, out);
   for (const sut of suts) await until(`${sut} has another`, () => credential(sut) !== before[sut]);
@@ -82,7 +83,9 @@ test('all credentials at once; afterwards everybody works, and no old one is tak
     assert.notEqual(secret(user), old[user]);
     assert.ok(!out.includes(secret(user)), 'it was printed');
   }
+  assert.notEqual(docker('exec', byRole('supervisor'), 'cat', '/tmp/client.env'), console);
   await assert.rejects(Explorer.open('operator', old.operator));
+  await assert.rejects(Explorer.open('console', /PASSWORD=(.*)/.exec(console)[1]));
   await explorer.close();
   explorer = await Explorer.open();
   await explorer.until('fleet/supervisor', (v) => v === 'online');
@@ -92,6 +95,7 @@ test('all credentials at once; afterwards everybody works, and no old one is tak
     await until(`${sut} is there`, () => explorer.since(mark, `${sut}/agent`).some((m) => !m.retain && m.text === 'ok'));
     assert.equal((await explorer.job(sut, unique())).record.state, 'SUCCEEDED');
   }
+  assert.equal((await sutctl('ps')).code, 0);
   const shown = await hostCtl('credentials');
   assert.match(shown.out, new RegExp(`^SUTFLEET_PASSWORD=${secret('operator')}$`, 'm'));
   for (const words of [['ps'], ['doctor'], ['describe', 'alpha'], ['events']]) assert.ok(!(await hostCtl(...words)).out.includes(secret('operator')), words[0]);

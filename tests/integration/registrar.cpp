@@ -243,6 +243,28 @@ TEST_CASE("registrar: the supervisor's own password, and one whose change was cu
     CHECK(text_of(own + ".next").empty());
 }
 
+TEST_CASE("registrar: the console has another password each time, in one file of the broker's and one of its own") {
+    const test::TempFolder folder;
+    const auto file = folder.path() + "/console.passwd", settings = folder.path() + "/client.env";
+    Registrar registrar(folder.path(), folder.path());
+    std::set<std::string> had;
+    for (int i = 0; i < 2; ++i) {
+        REQUIRE(registrar.open_console(settings, "mqtt://broker:1883", i == 1));
+        const auto text = text_of(settings);
+        const std::string start = "SUTFLEET_BROKER=mqtt://broker:1883\nSUTFLEET_USER=console\nSUTFLEET_PASSWORD=";
+        REQUIRE(text.starts_with(start));
+        const auto password = text.substr(start.size(), 32);
+        CHECK(text.substr(start.size() + 32) == (i == 1 ? "\nSUTFLEET_OPEN=1\n" : "\n"));
+        CHECK(had.insert(password).second);
+        CHECK(auth::user_of_line(text_of(file).substr(0, text_of(file).size() - 1)) == "console");
+        CHECK(auth::password_is(text_of(file).substr(0, text_of(file).size() - 1), password));
+    }
+    const auto line = text_of(file);
+    REQUIRE(::unlink(file.c_str()) == 0);
+    REQUIRE(registrar.restore());
+    CHECK(text_of(file) == line);
+}
+
 TEST_CASE("registrar: a person's line replaces that person's, and is nothing else") {
     const test::TempFolder folder;
     const auto file = folder.path() + "/people.passwd";

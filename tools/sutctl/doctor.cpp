@@ -111,7 +111,7 @@ class Doctor {
             say(Grade::ok, "image", image + " is there");
         else
             say(Grade::fail, "image", image + " is not there", "./tools/up builds it; SUTFLEET_TAG names another tag");
-        const auto stack = from_environment("COMPOSE_PROJECT_NAME", "sutfleet");
+        const auto stack = from_environment("COMPOSE_PROJECT_NAME", from_environment("SUTFLEET_STACK", "sutfleet").c_str());  // here, or beside the supervisor
         for (const auto* role : {"broker", "supervisor"}) {
             const auto answer = ask_engine(socket, "/containers/json?filters=%7B%22label%22%3A%5B%22io.sutfleet.stack%3D" + stack +
                                                        "%22%2C%22io.sutfleet.role%3D" + role + "%22%5D%7D");
