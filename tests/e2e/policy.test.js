@@ -45,7 +45,7 @@ test('a named command runs with its values as they are; the record says who subm
   assert.deepEqual([ran.code, ran.out.trim()], [0, 'slot 2'], ran.err);
   const record = await until('the record names somebody', () => {
     const one = explorer.json(`named/job/${explorer.get('named/last_job')}`);
-    return one?.submitted_by && one;
+    return one?.submitted_by.name && one;
   });
   assert.match(record.submitted_by.name, /@/);
   assert.equal(record.submitted_by.user, 'console');
