@@ -69,7 +69,7 @@ std::optional<Line> parse(std::string_view line) {
         line.remove_prefix(std::min(line.size(), end + 1));
     }
     out.hash = line;
-    const bool good = all_of(out.user, k_names) && all_of(out.iterations, k_digits) && out.iterations.size() < 8 && all_of(out.salt, k_base64) && all_of(out.hash, k_base64);
+    const bool good = all_of(out.user, k_names) && all_of(out.iterations, k_digits) && out.iterations.size() < 6 && all_of(out.salt, k_base64) && all_of(out.hash, k_base64);
     return good ? std::optional(out) : std::nullopt;
 }
 
