@@ -7,6 +7,7 @@ namespace sutfleet::mqtt {
 void Board::set(const std::string& topic, std::string payload) {
     auto& wanted = wanted_[topic];
     if (wanted == payload) return;
+    payload.shrink_to_fit();  // it is kept; what a serializer reserved would be as much again
     wanted = std::move(payload);
     dirty_.insert(topic);
 }

@@ -33,7 +33,7 @@ class PrivateSupervisor {
     [[nodiscard]] std::string metrics_socket() const { return folder_.path() + "/state/metrics.sock"; }
 
     FakeEngine engine{"lab"};
-    PrivateBroker broker{"max_inflight_messages 1000\n"};  // as the real one
+    PrivateBroker broker{"max_inflight_messages 1000\nautosave_on_changes false\nautosave_interval 30\n"};  // as the real one
 
   private:
     void stop();
