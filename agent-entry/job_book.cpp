@@ -154,32 +154,13 @@ void JobBook::heed(const Withdrawal& withdrawal, WallTime now) {
 void JobBook::compact(WallTime now) {
     if (journal_->size() <= compact_above_) return;
     const auto oldest = format_rfc3339(now - k_ids_remembered_for);
-    std::vector<std::pair<std::uint64_t, JobId>> order;
-    for (const auto& [id, known] : known_) order.emplace_back(known.sequence, id);
-    std::ranges::sort(order);
-    std::vector<JournalEntry> entries;
-    std::vector<JobId> kept;
-    for (std::size_t i = 0; i < order.size(); ++i) {
-        const auto& id = order[i].second;
-        const auto record = look_up(id);
-        const bool waits = live_.contains(id);
-        const bool old = order.size() - i > k_ids_remembered || (record && !record->finished.empty() && record->finished < oldest);
-        const bool to_clean_up = unclean_.contains(id);
-        if (!record || (old && !waits && !to_clean_up)) {
-            known_.erase(id);
-            continue;
-        }
-        const auto request = waits || to_clean_up ? journal_->read(known_[id].request_at) : Result<JournalEntry>(JournalEntry{});
-        entries.push_back({encode_job_record(*record), request ? request->request : std::string()});
-        kept.push_back(id);
-    }
-    const auto offsets = journal_->rewrite(entries);
-    if (!offsets) {
-        sys::log(sys::Level::warn, "the journal stays as long as it is: " + offsets.error().message);
-    } else {
-        for (std::size_t i = 0; i < kept.size(); ++i)
-            known_[kept[i]].request_at = known_[kept[i]].record_at = (*offsets)[i];
-    }
+    const auto done = sutfleet::compact(*journal_, known_, [&](const JobId& id, std::size_t younger, const std::string& text) {
+        if (live_.contains(id) || unclean_.contains(id)) return Keep::all;
+        const auto record = decode_job_record(text);
+        const bool old = younger >= k_ids_remembered || (record && !record->finished.empty() && record->finished < oldest);
+        return old || !record ? Keep::nothing : Keep::record;
+    });
+    if (!done) sys::log(sys::Level::warn, "the journal stays as long as it is: " + done.error().message);
     compact_above_ = 2 * journal_->size() + k_compact_from;
 }
 

@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "job/journal.hpp"
+#include "job/journal_compaction.hpp"
 #include "job/submit_request.hpp"
 #include "job_record.hpp"
 #include "policy/submit_policy.hpp"
@@ -109,11 +109,8 @@ class JobBook {
 
   private:
     /// What is remembered of any job.
-    struct Known {
-        std::uint64_t content = 0;     ///< digest of what was asked for
-        std::uint64_t request_at = 0;  ///< offsets in the journal: of the entry with the request,
-        std::uint64_t record_at = 0;   ///< and of the newest one
-        std::uint64_t sequence = 0;
+    struct Known : JournalPlace {
+        std::uint64_t content = 0;  ///< digest of what was asked for
     };
     JobBook(std::string folder, SutName sut) : folder_(std::move(folder)), sut_(std::move(sut)) {}
     Answer decide(std::string_view payload, bool retained, WallTime now, const Arrival& arrival);

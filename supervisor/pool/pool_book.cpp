@@ -31,7 +31,7 @@ Result<std::unique_ptr<PoolBook>> PoolBook::open(const std::string& path) {
         const auto job = decode_pool_job(entry.record);
         if (!job) return sys::log(sys::Level::error, "a journal entry means nothing: " + job.error().message);
         auto& known = book->known_[job->id];
-        if (!entry.request.empty()) known.payload_at = offset;
+        if (!entry.request.empty()) known.request_at = offset;
         known.record_at = offset;
         book->remember(*job);
     });
@@ -61,27 +61,11 @@ void PoolBook::remember(const PoolJob& job) {
 /// Leaves the newest entry of each id that is still remembered, and the payloads of those that have not ended.
 void PoolBook::compact() {
     if (journal_->size() <= compact_above_) return;
-    std::vector<std::pair<std::uint64_t, JobId>> order;
-    for (const auto& [id, known] : known_) order.emplace_back(known.sequence, id);
-    std::ranges::sort(order);
-    std::vector<JournalEntry> entries;
-    std::vector<JobId> kept;
-    for (std::size_t i = 0; i < order.size(); ++i) {
-        const auto& id = order[i].second;
-        const auto job = look_up(id);
-        const bool is_open = open_.contains(id);
-        if (!job || (!is_open && order.size() - i > k_pool_ids)) {
-            known_.erase(id);
-            continue;
-        }
-        const auto asked = is_open ? journal_->read(known_[id].payload_at) : Result<JournalEntry>(JournalEntry{});
-        entries.push_back({encode_pool_job(*job), asked ? asked->request : std::string()});
-        kept.push_back(id);
-    }
-    if (const auto offsets = journal_->rewrite(entries))
-        for (std::size_t i = 0; i < kept.size(); ++i) known_[kept[i]].payload_at = known_[kept[i]].record_at = (*offsets)[i];
-    else
-        sys::log(sys::Level::warn, "the journal of the queues stays as long as it is: " + offsets.error().message);
+    const auto done = sutfleet::compact(*journal_, known_, [&](const JobId& id, std::size_t younger, const std::string&) {
+        if (open_.contains(id)) return Keep::all;
+        return younger >= k_pool_ids ? Keep::nothing : Keep::record;
+    });
+    if (!done) sys::log(sys::Level::warn, "the journal of the queues stays as long as it is: " + done.error().message);
     compact_above_ = 2 * journal_->size() + k_pool_compact_from;
 }
 
@@ -122,7 +106,7 @@ PoolBook::Answer PoolBook::decide(const std::string& queue, std::string_view pay
     if (request->expires) job.expires = format_rfc3339(now + *request->expires);
     const auto at = journal_->append({encode_pool_job(job), *asked});
     if (!at) return reject("cannot write the journal: " + at.error().message);
-    known_[job.id].payload_at = known_[job.id].record_at = *at;
+    known_[job.id].request_at = known_[job.id].record_at = *at;
     remember(job);
     const auto before = std::ranges::count_if(open_, [&](const auto& one) {
         return one.second.queue == queue && one.second.state == PoolJob::State::waiting && sooner(one.second, job);
@@ -176,7 +160,7 @@ Result<std::string> PoolBook::payload(const JobId& id) const {
     const std::scoped_lock lock(mutex_);
     const auto known = known_.find(id);
     if (known == known_.end()) return fail(ErrorKind::not_found, "no such job");
-    const auto entry = journal_->read(known->second.payload_at);
+    const auto entry = journal_->read(known->second.request_at);
     return entry ? Result<std::string>(entry->request) : fail(entry.error());
 }
 

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "job/journal.hpp"
+#include "job/journal_compaction.hpp"
 #include "pool/pool_job.hpp"
 
 namespace sutfleet {
@@ -65,10 +65,8 @@ class PoolBook {
     [[nodiscard]] std::uint64_t revision() const;
 
   private:
-    struct Known {
+    struct Known : JournalPlace {
         std::string content;
-        std::uint64_t payload_at = 0, record_at = 0;  ///< offsets in the journal
-        std::uint64_t sequence = 0;
     };
     PoolBook() = default;
     Answer decide(const std::string& queue, std::string_view payload, bool retained, WallTime now, const Submitter& submitter);

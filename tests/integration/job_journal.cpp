@@ -145,3 +145,38 @@ TEST_CASE("the journal is compacted, and what it says stays the same") {
     CHECK((*book)->request(*JobId::parse("waits"))->command == "true");
     CHECK(take(**book, R"({"id":"j3","command":"other"})").why == "id used: j3");
 }
+
+TEST_CASE("a journal is written anew with what counts, or not at all: what cannot be read is not forgotten") {
+    const test::TempFolder folder;
+    const auto path = folder.path() + "/journal";
+    auto journal = *JobJournal::open(path, [](auto, const auto&) {});
+    std::map<JobId, JournalPlace> known;
+    for (const std::string id : {"a", "b", "c"}) {
+        const auto first = *journal->append({"first of " + id, "asked by " + id});
+        known[*JobId::parse(id)] = {known.size(), first, *journal->append({"newest of " + id, {}})};
+    }
+    const auto a = *JobId::parse("a"), b = *JobId::parse("b"), c = *JobId::parse("c");
+    const auto keep = [&](const JobId& id, std::size_t younger, const std::string& record) {
+        CHECK(record == "newest of " + id.str());
+        CHECK(younger == 2U - static_cast<std::size_t>(id.str().front() - 'a'));
+        return id == a ? Keep::all : id == b ? Keep::record : Keep::nothing;
+    };
+    const auto before = whole(path);
+    auto broken = before;
+    broken[broken.find("newest of b")] ^= 1;
+    std::fstream(path, std::ios::in | std::ios::out) << broken;
+    CHECK_FALSE(compact(*journal, known, keep));
+    CHECK(known.size() == 3);
+    CHECK(whole(path) == broken);
+    std::fstream(path, std::ios::in | std::ios::out) << before;
+    REQUIRE(compact(*journal, known, keep));
+    CHECK(known.size() == 2);
+    CHECK_FALSE(known.contains(c));
+    for (const auto& [id, request] : {std::pair{a, "asked by a"}, {b, ""}}) {
+        const auto entry = journal->read(known[id].record_at);
+        REQUIRE(entry);
+        CHECK(entry->record == "newest of " + id.str());
+        CHECK(entry->request == request);
+    }
+    CHECK(requests_in(path) == std::vector<std::string>{"asked by a", ""});
+}
