@@ -3,12 +3,10 @@
 //   plugin_opt_programs true        a listener for the programs of the stack
 // All is called on the broker's one thread. Files are looked at whenever somebody comes; broker/ask.sh comes when they change.
 
-// clang-format off
 #include <mosquitto.h>
 #include <mosquitto_broker.h>
 #include <mosquitto_plugin.h>
 #include <mqtt_protocol.h>
-// clang-format on
 
 #include <iterator>
 #include <map>
