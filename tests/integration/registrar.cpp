@@ -154,8 +154,9 @@ TEST_CASE("registrar: who has another password is sent away, and comes in by the
     REQUIRE(registrar.rotate(alpha));
     REQUIRE(registrar.delivered(alpha, registrar.newest(alpha)));
     // He comes in by the new one before anybody has told the broker, and while his other connection is still there.
-    const auto early = session(broker.url(), "alpha", registrar.credential(alpha), wake);
+    auto early = session(broker.url(), "alpha", registrar.credential(alpha), wake);
     REQUIRE(eventually([&] { return early->connected() && !before->connected(); }));
+    early.reset();
     ask(broker);
     const auto after = session(broker.url(), "alpha", registrar.credential(alpha), wake);
     CHECK(eventually([&] { return after->connected(); }));

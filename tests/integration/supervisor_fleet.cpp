@@ -5,6 +5,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <cstring>
 
 #include "private_supervisor.hpp"
@@ -148,7 +149,13 @@ TEST_CASE("supervisor: its metrics follow the fleet, and a client that says noth
     CHECK(says("sutfleet_suts 5"));
     CHECK(says("sutfleet_broker_connected 1"));
     CHECK(says("sutfleet_engine_up 1"));
-    CHECK_FALSE(has(scrape(lab.metrics_socket()), "action_failures_total{action=\"create\"} 0"));
+    const auto failures = [&] {
+        constexpr std::string_view k_failures = "action_failures_total{action=\"create\"} ";
+        const auto text = scrape(lab.metrics_socket());
+        const auto at = text.find(k_failures);
+        return at == std::string::npos ? 0 : std::atoi(text.c_str() + at + k_failures.size());
+    };
+    CHECK(eventually([&] { return failures() > 0; }));
     const auto silent = connect_to(lab.metrics_socket());
     REQUIRE(silent);
     CHECK(has(scrape(lab.metrics_socket()), "200 OK"));
