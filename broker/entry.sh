@@ -12,35 +12,40 @@ if [ -n "${SUTFLEET_OPEN:-}" ]; then
 fi
 
 certificate() { stat -c '%i %s %z' /auth/tls/broker.pem 2>/dev/null; }
-# At each change, and once a minute in case one was not told.
+look() {
+  local now
+  sutfleet-ask 1883 1884
+  now=$(certificate)
+  if [ -n "$now" ] && [ "$now" != "$known" ]; then
+    known=$now
+    kill -USR1 $$
+  fi
+}
+# At each change, once a minute in case one was not told, and every 5 s where none is told.
 watch() {
-  local known event now
+  local known
   known=$(certificate)
   while :; do
-    inotifywait -mqe close_write,moved_to,delete /auth /auth/tls | while read -rt 60 event || (($? > 128)); do
-      sutfleet-ask 1883 1884
-      now=$(certificate)
-      if [ -n "$now" ] && [ "$now" != "$known" ]; then
-        known=$now
-        kill -USR1 $$
-      fi
-    done
+    while read -rt 60 || (($? > 128)); do look; done < <(inotifywait -mqe close_write,moved_to,delete /auth /auth/tls)
+    look
     sleep 5
   done
 }
 
 umask 027
-stopping=
-watch &
+stopping='' again='' broker=''
 trap 'stopping=yes; kill -TERM $broker' TERM INT
 trap 'again=yes; kill -TERM $broker' USR1
-while :; do
+watch &
+while [ -z "$stopping" ]; do
   again=
   mosquitto -c "$conf" &
   broker=$!
+  [ -z "$stopping" ] || kill -TERM $broker
   while kill -0 $broker 2>/dev/null; do
     wait $broker
     code=$?
   done
-  if [ -z "$again" ] || [ -n "$stopping" ]; then exit $code; fi
+  [ -n "$again" ] || break
 done
+exit "${code:-0}"
