@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <memory>
+#include <random>
 #include <string_view>
 #include <vector>
 
@@ -94,10 +95,11 @@ void open_to_us(int parent, const char* name) { [[maybe_unused]] const int faile
 struct Removal {
     std::size_t done = 0;    ///< entries that went, or were moved up
     std::size_t number = 0;  ///< of the last name that was given
+    /// What no job can have guessed: a name that is taken would end the removal.
+    const std::string prefix = ".removed-" + std::to_string(std::random_device{}()) + "-";
 };
 
-/// Takes a folder's entries away: files at once, folders up to where it is itself, so that no depth is ever too deep. A name there
-/// may be taken: then it is another one the next time.
+/// Takes a folder's entries away: files at once, folders up to where it is itself, so that no depth is ever too deep.
 void empty_into(int parent, const char* name, Removal& removal) {
     open_to_us(parent, name);
     const sys::UniqueFd fd(::openat(parent, name, k_folder));
@@ -106,7 +108,7 @@ void empty_into(int parent, const char* name, Removal& removal) {
         bool gone = ::unlinkat(fd.get(), below, 0) == 0;
         if (!gone && is_folder(fd.get(), below)) {
             open_to_us(fd.get(), below);  // to move it means to write its `..`
-            const auto free_name = ".removed-" + std::to_string(++removal.number);
+            const auto free_name = removal.prefix + std::to_string(++removal.number);
             gone = ::unlinkat(fd.get(), below, AT_REMOVEDIR) == 0 || ::renameat(fd.get(), below, parent, free_name.c_str()) == 0;
         }
         if (gone) ++removal.done;

@@ -7,7 +7,7 @@ set -u
 conf=/etc/mosquitto/mosquitto.conf
 if [ -n "${SUTFLEET_OPEN:-}" ]; then
   echo "OPEN BROKER: whoever reaches it may do all that the operator may (compose/anonymous.yaml)" >&2
-  sed '/^# Programs/,$!s/^allow_anonymous false$/allow_anonymous true/' $conf >/run/mosquitto/mosquitto.conf
+  sed '/^# Programs/,$!{s/^allow_anonymous false$/allow_anonymous true/;/^plugin_opt_access/s,$, /etc/mosquitto/open.acl,}' $conf >/run/mosquitto/mosquitto.conf
   conf=/run/mosquitto/mosquitto.conf
 fi
 
@@ -22,9 +22,8 @@ look() {
   fi
 }
 # At each change, once a minute in case one was not told, and every 5 s where none is told.
-watch() {
-  local known
-  known=$(certificate)
+watch() { # <certificate that the broker has>
+  local known=$1
   while :; do
     while read -rt 60 || (($? > 128)); do look; done < <(inotifywait -mqe close_write,moved_to,delete /auth /auth/tls)
     look
@@ -33,19 +32,16 @@ watch() {
 }
 
 umask 027
-stopping='' again='' broker=''
+stopping='' again='' broker='' code=0
 trap 'stopping=yes; kill -TERM $broker' TERM INT
 trap 'again=yes; kill -TERM $broker' USR1
-watch &
+watch "$(certificate)" &
 while [ -z "$stopping" ]; do
   again=
   mosquitto -c "$conf" &
   broker=$!
   [ -z "$stopping" ] || kill -TERM $broker
-  while kill -0 $broker 2>/dev/null; do
-    wait $broker
-    code=$?
-  done
+  while wait $broker; code=$?; kill -0 $broker 2>/dev/null; do :; done
   [ -n "$again" ] || break
 done
-exit "${code:-0}"
+exit "$code"

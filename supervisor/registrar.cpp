@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <sstream>
+#include <vector>
 
 #include "auth/broker_password.hpp"
 #include "sys/file.hpp"
@@ -21,6 +23,14 @@ Result<void> keep_secret(const std::string& path, const std::string& text) {
     return sys::write_file_atomic(path, text, 0600, sys::Durability::durable);
 }
 
+std::vector<std::string> lines_of(const std::string& text) {
+    std::istringstream rest(text);
+    std::vector<std::string> out;
+    for (std::string line; std::getline(rest, line);)
+        if (!line.empty()) out.push_back(std::move(line));
+    return out;
+}
+
 }  // namespace
 
 Registrar::Registrar(std::string state_dir, const std::string& auth_dir)
@@ -28,12 +38,15 @@ Registrar::Registrar(std::string state_dir, const std::string& auth_dir)
       access_{auth_dir + "/agents.acl"}, console_{auth_dir + "/console.passwd"} {}
 
 Result<void> Registrar::ensure(const Topics& suts) {
-    if (!std::exchange(recalled_, true)) recall_topics();
     if (auto made = sys::make_folders(folder_, 0700); !made) return made;
+    if (!std::exchange(recalled_, true)) {
+        recall_topics();
+        recall_users();
+    }
     for (const auto& [sut, topics] : suts) {
         for (const auto& topic : topics) unwritten_ = topics_[sut].insert(topic).second || unwritten_;
         if (users_.contains(sut)) continue;
-        auto user = make_user(sut);
+        auto user = make_user(sut, {});
         if (!user) return fail(user.error());
         users_[sut] = *std::move(user);
         unwritten_ = true;
@@ -41,14 +54,14 @@ Result<void> Registrar::ensure(const Topics& suts) {
     return write_files();
 }
 
-Result<Registrar::User> Registrar::make_user(const SutName& sut) {
+Result<Registrar::User> Registrar::make_user(const SutName& sut, std::string_view earlier_line) {
     auto password = sys::read_file(path_of(sut), 1024);
     if (!password || password->empty()) {
         password = auth::make_password();
         if (!password) return fail(password.error());
         if (auto written = keep_secret(path_of(sut), *password); !written) return fail(written.error());
     }
-    auto line = auth::password_line(sut.str(), *password);
+    auto line = auth::password_is(earlier_line, *password) ? Result<std::string>(std::string(earlier_line)) : auth::password_line(sut.str(), *password);
     if (!line) return fail(line.error());
     return User{*password, *std::move(line), sys::read_file(path_of(sut) + k_next, 1024).value_or("")};
 }
@@ -154,12 +167,8 @@ Result<void> Registrar::set_person(const std::string& line) {
     const auto text = sys::read_file(path, k_access_limit);
     if (!text) return fail(text.error());
     std::string out = line + "\n";
-    for (std::size_t at = 0; at < text->size();) {
-        const auto end = std::min(text->find('\n', at), text->size());
-        const auto other = std::string_view(*text).substr(at, end - at);
-        at = end + 1;
-        if (!other.empty() && !other.starts_with(user + ":")) out += std::string(other) + "\n";
-    }
+    for (const auto& other : lines_of(*text))
+        if (!other.starts_with(user + ":")) out += other + "\n";
     return sys::write_file_atomic(path, out, 0640, sys::Durability::durable);
 }
 
@@ -186,15 +195,20 @@ Result<void> Registrar::write_files() {
 }
 
 void Registrar::recall_topics() {
-    const auto text = sys::read_file(access_.path, k_access_limit).value_or("");
     auto sut = SutName::parse("");
-    for (std::size_t at = 0; at < text.size();) {
-        const auto end = std::min(text.find('\n', at), text.size());
-        const auto line = std::string_view(text).substr(at, end - at);
-        at = end + 1;
+    for (const auto& line : lines_of(sys::read_file(access_.path, k_access_limit).value_or(""))) {
         if (line.starts_with(k_user)) sut = SutName::parse(line.substr(k_user.size()));
         if (line.starts_with(k_write) && sut) topics_[*sut].emplace(line.substr(k_write.size()));
     }
+}
+
+void Registrar::recall_users() {
+    for (const auto& line : lines_of(sys::read_file(passwords_.path, k_access_limit).value_or(""))) {
+        const auto sut = SutName::parse(auth::user_of_line(line));
+        if (!sut || sys::read_short_text(path_of(*sut)).empty()) continue;
+        if (auto user = make_user(*sut, line)) users_[*sut] = *std::move(user);
+    }
+    unwritten_ = true;
 }
 
 }  // namespace sutfleet

@@ -59,7 +59,9 @@ class Registrar {
         std::string line;  ///< of the password file
         std::string next;  ///< to be the password; empty: none
     };
-    Result<User> make_user(const SutName& sut);
+    /// What an earlier life has told the broker: users keep their lines, so that no connection is ended for a new salt.
+    void recall_users();
+    Result<User> make_user(const SutName& sut, std::string_view earlier_line);
     [[nodiscard]] std::string path_of(const SutName& sut) const { return folder_ + "/" + sut.str(); }
     Result<void> write_files();
     void recall_topics();

@@ -3,6 +3,8 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <fstream>
 #include <sstream>
 #include <utility>
@@ -13,13 +15,6 @@ namespace sutfleet::broker {
 namespace {
 
 constexpr std::string_view k_own = "sutfleet/";
-
-/// Empty for a file that is not there.
-std::string text_of(const std::string& path) {
-    std::ostringstream text;
-    text << std::ifstream(path, std::ios::binary).rdbuf();
-    return text.str();
-}
 
 }  // namespace
 
@@ -37,15 +32,15 @@ std::vector<std::string> Door::refresh() {
     // Stamps before texts: what changes between is read once more, never missed. Rights after users: the supervisor writes
     // them first, so nobody comes in before he has his.
     auto stamps = stamps_of(files_.passwords);
-    const bool others = stamps != passwords_seen_;
-    auto users = others ? read_users() : Users{};
-    if (auto access = stamps_of(files_.access); access != access_seen_) {
-        access_seen_ = std::move(access);
-        rules_ = read_rules();
-    }
-    if (!others) return {};
+    auto users = stamps != passwords_seen_ ? read_users() : std::nullopt;
+    if (auto access = stamps_of(files_.access); access != access_seen_)
+        if (auto rules = read_rules()) {
+            access_seen_ = std::move(access);
+            rules_ = *std::move(rules);
+        }
+    if (!users) return {};
     passwords_seen_ = std::move(stamps);
-    const auto before = std::exchange(users_, std::move(users));
+    const auto before = std::exchange(users_, *std::move(users));
     std::vector<std::string> ended;
     for (const auto& [user, line] : before)
         if (const auto now = users_.find(user); now == users_.end() || now->second != line) ended.push_back(user);
@@ -67,10 +62,24 @@ std::vector<Door::Stamp> Door::stamps_of(const std::vector<std::string>& paths) 
     return out;
 }
 
-Door::Users Door::read_users() const {
+std::optional<std::string> Door::text_of(const std::string& path) const {
+    std::ifstream file(path, std::ios::binary);
+    if (!file && errno == ENOENT) return "";
+    std::ostringstream text;
+    if (file && file.peek() != std::ifstream::traits_type::eof()) text << file.rdbuf();
+    if (!file || file.bad()) {
+        warn_(path + ": cannot be read: " + std::strerror(errno) + "; what it said before counts");
+        return std::nullopt;
+    }
+    return text.str();
+}
+
+std::optional<Door::Users> Door::read_users() const {
     Users out;
     for (const auto& path : files_.passwords) {
-        std::istringstream text(text_of(path));
+        auto all = text_of(path);
+        if (!all) return std::nullopt;
+        std::istringstream text(*std::move(all));
         int number = 1;
         for (std::string line; std::getline(text, line); ++number)
             if (auto user = auth::user_of_line(line); !user.empty())
@@ -81,12 +90,15 @@ Door::Users Door::read_users() const {
     return out;
 }
 
-AccessRules Door::read_rules() const {
+std::optional<AccessRules> Door::read_rules() const {
     AccessRules out;
-    for (const auto& path : files_.access)
-        out.add(text_of(path), [&](int line, const char* expected) {
+    for (const auto& path : files_.access) {
+        const auto text = text_of(path);
+        if (!text) return std::nullopt;
+        out.add(*text, [&](int line, const char* expected) {
             warn_(path + ":" + std::to_string(line) + ": gives no right: expected " + expected);
         });
+    }
     return out;
 }
 

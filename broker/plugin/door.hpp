@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,12 +30,16 @@ class Door {
     };
     using Warn = std::function<void(const std::string& text)>;
 
-    /// Reads the files. One that is not there is empty: the supervisor makes it.
+    /// Reads the files. One that is not there is empty: the supervisor makes it. One that cannot be read leaves all as it was,
+    /// and is tried again.
     Door(Files files, Warn warn);
     /// Reads what has changed. @return users who are gone or have another password: their connections are to be ended
     std::vector<std::string> refresh();
     [[nodiscard]] bool knows(std::string_view user, std::string_view password) const;
-    [[nodiscard]] const AccessRules& rules() const { return rules_; }
+    /// @param user empty: who has no name. One that is in no file has no right, also while his connection lasts.
+    [[nodiscard]] bool may(std::string_view user, std::string_view topic, AccessRules::Access wanted) const {
+        return (user.empty() || users_.contains(user)) && rules_.may(user, topic, wanted);
+    }
 
   private:
     /// By which a change is seen: files are replaced whole.
@@ -47,8 +52,10 @@ class Door {
     using Users = std::map<std::string, std::string, std::less<>>;  ///< name -> line of the password file
 
     static std::vector<Stamp> stamps_of(const std::vector<std::string>& paths);
-    Users read_users() const;
-    AccessRules read_rules() const;
+    /// @return nothing when a file cannot be read
+    std::optional<Users> read_users() const;
+    std::optional<AccessRules> read_rules() const;
+    std::optional<std::string> text_of(const std::string& path) const;
 
     const Files files_;
     const Warn warn_;

@@ -11,6 +11,7 @@
 #include <iterator>
 #include <map>
 #include <memory>
+#include <set>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -24,13 +25,14 @@ using sutfleet::broker::AccessRules;
 using sutfleet::broker::Door;
 using sutfleet::broker::may_have_id;
 
+constexpr std::string_view k_shared = "$share/";
 constexpr std::string_view k_submit = "/submit";                   // of a SUT, and of a queue
 constexpr const char* k_submitted_by_user = "submitted-by-user";  // common/mqtt/submitter.hpp
 
 /// What the listeners with the same files have in common.
 struct House {
     Door door;
-    std::vector<std::string> leaving;  ///< users whose connections are still to be ended
+    std::set<std::string, std::less<>> leaving;  ///< users whose connections are still to be ended
 };
 
 struct Listener {
@@ -52,18 +54,25 @@ int guarded(const Do& action) noexcept {
     }
 }
 
-/// Ends what must end when nobody with a name is just coming in: his own connection must not be ended while it is made.
-void look_at_files(House& house, bool may_end) {
-    for (auto& user : house.door.refresh()) house.leaving.push_back(std::move(user));
-    if (!may_end) return;
-    for (const auto& user : std::exchange(house.leaving, {})) mosquitto_kick_client_by_username(user.c_str(), false);
+/// Ends the connections of those who must leave, but for the user who is just coming in: his must not be ended while it is made.
+/// They wait for the next who comes.
+void look_at_files(House& house, std::string_view coming) {
+    for (auto& user : house.door.refresh()) house.leaving.insert(std::move(user));
+    for (auto at = house.leaving.begin(); at != house.leaving.end();) {
+        if (*at == coming) {
+            ++at;
+            continue;
+        }
+        mosquitto_kick_client_by_username(at->c_str(), false);
+        at = house.leaving.erase(at);
+    }
 }
 
 int on_login(int /*event*/, void* event_data, void* listener) {
     return guarded([&]() -> int {
         const auto& asked = *static_cast<mosquitto_evt_basic_auth*>(event_data);
         const auto& [house, for_programs] = *static_cast<Listener*>(listener);
-        look_at_files(*house, asked.username == nullptr);
+        look_at_files(*house, text(asked.username));
         if (!may_have_id(text(mosquitto_client_id(asked.client)), text(asked.username), for_programs)) return MOSQ_ERR_AUTH;
         if (asked.username == nullptr) return MOSQ_ERR_PLUGIN_DEFER;  // allow_anonymous decides
         return house->door.knows(asked.username, text(asked.password)) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_AUTH;
@@ -75,10 +84,12 @@ int on_login(int /*event*/, void* event_data, void* listener) {
 int on_access(int /*event*/, void* event_data, void* listener) {
     return guarded([&]() -> int {
         const auto& asked = *static_cast<mosquitto_evt_acl_check*>(event_data);
+        const auto& [house, for_programs] = *static_cast<Listener*>(listener);
+        // A member of a shared subscription would take from the others what it may not even read.
+        if (asked.access == MOSQ_ACL_SUBSCRIBE && for_programs && text(asked.topic).starts_with(k_shared)) return MOSQ_ERR_ACL_DENIED;
         if (asked.access != MOSQ_ACL_READ && asked.access != MOSQ_ACL_WRITE) return MOSQ_ERR_SUCCESS;
         const auto wanted = asked.access == MOSQ_ACL_READ ? AccessRules::Access::read : AccessRules::Access::write;
-        const auto& rules = static_cast<Listener*>(listener)->house->door.rules();
-        return rules.may(text(mosquitto_client_username(asked.client)), text(asked.topic), wanted) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
+        return house->door.may(text(mosquitto_client_username(asked.client)), text(asked.topic), wanted) ? MOSQ_ERR_SUCCESS : MOSQ_ERR_ACL_DENIED;
     });
 }
 

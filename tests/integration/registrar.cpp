@@ -216,6 +216,28 @@ TEST_CASE("registrar: a new password is the broker's only when the agent has it,
     CHECK_FALSE(third.rotate(*SutName::parse("charlie")));
 }
 
+TEST_CASE("registrar: the supervisor's next life keeps every user's line, also of a SUT that it does not know yet") {
+    const test::TempFolder folder;
+    const auto alpha = *SutName::parse("alpha"), bravo = *SutName::parse("bravo"), charlie = *SutName::parse("charlie");
+    const auto file = folder.path() + "/agents.passwd";
+    Registrar first(folder.path(), folder.path());
+    REQUIRE(first.ensure({{alpha, {}}, {bravo, {}}}));
+    const auto lines = text_of(file);
+    Registrar second(folder.path(), folder.path());
+    REQUIRE(second.ensure({{alpha, {}}}));
+    CHECK(text_of(file) == lines);
+    CHECK(second.credential(bravo) == first.credential(bravo));
+    REQUIRE(second.ensure({{bravo, {}}, {charlie, {}}}));
+    CHECK(text_of(file).starts_with(lines));
+    REQUIRE(sys::write_file_atomic(folder.path() + "/credentials/alpha", "another", 0600, sys::Durability::fast));
+    REQUIRE(::unlink((folder.path() + "/credentials/bravo").c_str()) == 0);
+    Registrar third(folder.path(), folder.path());
+    REQUIRE(third.ensure({}));
+    CHECK(auth::password_is(text_of(file).substr(0, text_of(file).find('\n')), "another"));
+    CHECK_FALSE(test::has(text_of(file), "bravo"));  // nobody has its password any more
+    CHECK(test::has(text_of(file), "charlie"));
+}
+
 TEST_CASE("registrar: files that are lost are written again as they were") {
     const test::TempFolder folder;
     Registrar registrar(folder.path(), folder.path());

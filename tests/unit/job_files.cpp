@@ -236,3 +236,14 @@ TEST_CASE("a job's folder goes also when the first name that is given is a file'
     CHECK(remove_folder(place.job, k_go_on));
     CHECK_FALSE(fs::exists(place.job));
 }
+
+TEST_CASE("a job's folder goes whatever names of ours its job has guessed") {
+    Place place;
+    for (int i = 1; i < 6; ++i) {
+        write(place.job / (".removed-" + std::to_string(2 * i - 1)), "x");
+        fs::create_directories(place.job / (".removed-" + std::to_string(2 * i)) / "deep/deeper");
+        write(place.job / (".removed-" + std::to_string(2 * i)) / "deep/deeper/x", "x");
+    }
+    CHECK(remove_folder(place.job, k_go_on));
+    CHECK_FALSE(fs::exists(place.job));
+}
