@@ -11,6 +11,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto k_look_at_certificate = 1min;
+constexpr auto k_answer_first = 1s;
 constexpr const char* k_all = "--all";
 constexpr const char* k_open_word =
     "the broker is open: whoever reaches it may do all that the operator may (compose/anonymous.yaml)";
@@ -24,8 +25,8 @@ Result<std::string> Supervisor::rotate(const std::string& whose) {
             if (auto begun = rotate(sut); !begun) return fail(begun.error().with(sut.str()));
         const auto what = "changing the credentials of " + std::to_string(registrar_.suts().size()) + " SUTs";
         if (settings_.password_file.empty()) return what;
-        if (auto changed = open_console(); !changed) return fail(changed.error());
-        if (auto changed = registrar_.rotate_own(settings_.password_file); !changed) return fail(changed.error());
+        if (auto begun = registrar_.begin_own(settings_.password_file); !begun) return fail(begun.error());
+        own_rotation_at_ = sys::steady_now() + k_answer_first;
         return what + ", and the supervisor's own";
     }
     const auto sut = SutName::parse(whose);
@@ -51,6 +52,15 @@ Result<void> Supervisor::end_rotation(const SutName& sut, const std::string& cre
     if (auto done = registrar_.delivered(sut, credential); !done) return done;
     say({format_rfc3339(sys::wall_now()), sut.str(), "rotate", "a new credential was asked for", "ok", "", ""});
     return {};
+}
+
+/// The supervisor's own and the console's: their connections end, and whoever asked shall have his answer by then. A life that
+/// ends before is taken up by the next.
+void Supervisor::rotate_own(SteadyTime now) {
+    if (!own_rotation_at_ || now < *own_rotation_at_) return;
+    own_rotation_at_.reset();
+    for (const auto& done : {open_console(), registrar_.finish_own(settings_.password_file)})
+        if (!done) sys::log(sys::Level::error, "the supervisor's own credential: " + done.error().message);
 }
 
 /// After a delivery: the agent has this one.

@@ -125,11 +125,10 @@ Result<void> Registrar::delivered(const SutName& sut, const std::string& passwor
     return write_files();
 }
 
-Result<void> Registrar::rotate_own(const std::string& password_file) {
+Result<void> Registrar::begin_own(const std::string& password_file) {
     const auto next = auth::make_password();
     if (!next) return fail(next.error());
-    if (auto kept = keep_secret(password_file + k_next, *next); !kept) return kept;
-    return finish_own(password_file);
+    return keep_secret(password_file + k_next, *next);
 }
 
 Result<void> Registrar::finish_own(const std::string& password_file) {

@@ -37,9 +37,9 @@ class Registrar {
     Result<void> rotate(const SutName& sut);
     /// The agent has this one: if it is the new one, it becomes the broker's, which then ends the agent's connection.
     Result<void> delivered(const SutName& sut, const std::string& password);
-    /// The supervisor's own, kept in `password_file`. The broker ends its connections, and they come back with the new one.
-    Result<void> rotate_own(const std::string& password_file);
-    /// Ends a change of it that an earlier life began.
+    /// Makes a new one for the supervisor itself, beside the one in `password_file`.
+    Result<void> begin_own(const std::string& password_file);
+    /// It counts from now on, if there is one: the broker ends the supervisor's connections, and they come back with it.
     Result<void> finish_own(const std::string& password_file);
     /// Makes a new password for `console`, the user of sutctl beside the supervisor, and tells it in `file`, as settings of
     /// sutctl: for whoever may enter the container, by any user there. It is kept nowhere else.

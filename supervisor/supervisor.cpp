@@ -140,6 +140,7 @@ int Supervisor::run() {
             keep_sooner(until, fleet_.wake_at());
         }
         look_at_certificate(now);
+        rotate_own(now);
         report(now);
         keep_sooner(until, again);
         if (!look_runs_) keep_sooner(until, next_look_);

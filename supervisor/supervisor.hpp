@@ -102,6 +102,7 @@ class Supervisor {
     Result<std::string> rotate(const std::string& whose);
     Result<void> rotate(const SutName& sut);
     Result<void> open_console();
+    void rotate_own(SteadyTime now);
     Result<void> end_rotation(const SutName& sut, const std::string& credential);
     void settle_credential(const SutName& sut, const std::string& credential);
     void restore_users();
@@ -168,6 +169,7 @@ class Supervisor {
     ActionHistory actions_;
     std::map<SutName, std::string> evidence_;
     std::map<SutName, SteadyTime> told_to_hold_;
+    std::optional<SteadyTime> own_rotation_at_;
     std::optional<SteadyTime> link_up_since_;
     std::uint64_t epoch_ = 0;
     std::map<SutName, SteadyTime> clearing_;  ///< retained topics of a removed SUT, until the time

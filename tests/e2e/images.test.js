@@ -275,7 +275,7 @@ test.describe('what a person asks of a SUT', { concurrency: true }, () => {
     assert.equal(explorer.json('x-now/job/x-now-third').state, 'CANCELED');
     const seen = explorer.log.slice(mark);
     const stopped = seen.findIndex((m) => m.topic === 'x-now/agent' && m.text === 'offline');
-    const ran = seen.findIndex((m) => m.topic === 'x-now/job/x-now-behind' && m.text.includes('RUNNING'));
-    assert.ok(stopped >= 0 && stopped < ran, `offline is message ${stopped}, the job's start ${ran}`);
+    const ran = seen.findIndex((m) => m.topic === 'x-now/job/x-now-behind' && m.text.includes('SUCCEEDED'));
+    assert.ok(stopped >= 0 && stopped < ran, `offline is message ${stopped}, the job's end ${ran}`);
   });
 });
