@@ -109,6 +109,8 @@ class Agent {
     Household::Hands hands();
 
     // jobs.cpp
+    /// Whether a job that comes now would start at once.
+    [[nodiscard]] bool may_start(SteadyTime now) const;
     void next_job(SteadyTime now);
     void put_back(JobRecord record);
     void begin_job(JobRecord record, bool only_cleanup, SteadyTime now);

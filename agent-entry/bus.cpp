@@ -24,7 +24,7 @@ constexpr auto k_rejection_shown = 5s;
 constexpr const char* k_broker_uptime = "$SYS/broker/uptime";  ///< Mosquitto's: "12 seconds"
 constexpr auto k_uptime_limit = 5s;
 constexpr std::ptrdiff_t k_pruned_shown = 50;
-constexpr unsigned k_longest_hold = 300;    // seconds
+constexpr unsigned k_longest_hold = 300;  // seconds
 constexpr std::size_t k_why_limit = 200;  // bytes
 /// With a long queue of short jobs, all that wait move up at each start: a message for each of them, again and again.
 constexpr auto k_positions_every = 150ms;
@@ -107,8 +107,7 @@ void Agent::hear(const mqtt::Message& message, SteadyTime now) {
     if (message.payload.size() > most) return answer(message, verb, fail(ErrorKind::invalid_input, "expected at most " + std::to_string(most) + " bytes"));
     if (verb == "tail") return answer(message, verb, tail(message.payload), DataForm::json);
     if (is_handover(verb)) {
-        const bool may_start = !current_ && !stopping_ && household_->ready() && cleanups_.empty() && gate_.held(now).empty();
-        return answer(message, verb, hand_over(*book_, verb, message.payload, may_start, sys::wall_now()), DataForm::json);
+        return answer(message, verb, hand_over(*book_, verb, message.payload, may_start(now), sys::wall_now()), DataForm::json);
     }
     const auto outcome = obey(verb, command_argument(message.payload), now);
     sys::crash_point("command: obeyed, not answered");

@@ -12,20 +12,24 @@
 
 namespace sutfleet::agent {
 
+bool Agent::may_start(SteadyTime now) const {
+    return !current_ && !stopping_ && household_->ready() && cleanups_.empty() && gate_.refusal().empty() && gate_.held(now).empty();
+}
+
 void Agent::next_job(SteadyTime now) {
     book_->expire(conf_.rules.timeouts.queue, sys::wall_now());
-    const bool may_start = !current_ && !stopping_ && household_->ready() && cleanups_.empty() && gate_.refusal().empty() && gate_.held(now).empty();
-    if (const auto granted = book_->take_granted()) may_start ? begin_job(*granted, false, now) : put_back(*granted);
+    const bool starts = may_start(now);
+    if (const auto granted = book_->take_granted()) starts ? begin_job(*granted, false, now) : put_back(*granted);
     if (!current_ && !stopping_ && household_->ready() && !cleanups_.empty()) {
         auto lost = cleanups_.front();
         sys::crash_point("cleanup of a lost job: due");
         cleanups_.erase(cleanups_.begin());
         // Without a cleanup in the conf there is nothing to run: its end comes at once.
         begin_job(std::move(lost), true, now);
-    } else if (may_start && !current_) {
+    } else if (starts && !current_) {
         if (const auto record = book_->next(sys::wall_now())) begin_job(*record, false, now);
     }
-    book_->set_idle(may_start && !current_);
+    book_->set_idle(starts && !current_);
 }
 
 /// A job that was journalled as running, and then something forbade its start.

@@ -207,7 +207,6 @@ void Registrar::recall_users() {
         if (!sut || sys::read_short_text(path_of(*sut)).empty()) continue;
         if (auto user = make_user(*sut, line)) users_[*sut] = *std::move(user);
     }
-    unwritten_ = true;
 }
 
 }  // namespace sutfleet

@@ -17,6 +17,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/submitter.hpp"
 #include "door.hpp"
 
 namespace {
@@ -24,10 +25,10 @@ namespace {
 using sutfleet::broker::AccessRules;
 using sutfleet::broker::Door;
 using sutfleet::broker::may_have_id;
+using sutfleet::k_submitted_by_user;
 
 constexpr std::string_view k_shared = "$share/";
-constexpr std::string_view k_submit = "/submit";                   // of a SUT, and of a queue
-constexpr const char* k_submitted_by_user = "submitted-by-user";  // common/mqtt/submitter.hpp
+constexpr std::string_view k_submit = "/submit";  // of a SUT, and of a queue
 
 /// What the listeners with the same files have in common.
 struct House {

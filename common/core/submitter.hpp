@@ -7,6 +7,8 @@
 namespace sutfleet {
 
 inline constexpr std::size_t k_submitter_limit = 100;  ///< bytes of each part
+/// The MQTT 5 user property by which the broker's plugin tells the user.
+inline constexpr const char* k_submitted_by_user = "submitted-by-user";
 
 struct Submitter {
     std::string user{};  ///< the broker's user: the broker has checked him and said so; empty: it did not say

@@ -10,7 +10,6 @@
 namespace sutfleet::mqtt {
 
 inline constexpr const char* k_submitted_by = "submitted-by";
-inline constexpr const char* k_submitted_by_user = "submitted-by-user";
 
 [[nodiscard]] inline Submitter submitter_of(const UserProperties& properties) {
     Submitter out;

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <cstdlib>
+#include <optional>
 
 #include "auth/broker_password.hpp"
 #include "mqtt/session.hpp"
@@ -48,19 +49,31 @@ std::string door_conf(const test::TempFolder& folder) {
            folder.path() + "/agents.passwd\nplugin_opt_access " SOURCE_FOLDER "/broker/agents.acl " + folder.path() + "/agents.acl\n";
 }
 
+/// The supervisor and alpha's agent, connected at such a door.
+struct Connected {
+    explicit Connected(const Registrar::Topics& suts) {
+        REQUIRE(registrar.ensure(suts));
+        REQUIRE(sys::write_file_atomic(folder.path() + "/supervisor.passwd", *auth::password_line("supervisor", "secret") + "\n", 0644, sys::Durability::fast));
+        broker.emplace(door_conf(folder), k_doors);
+        supervisor = session(broker->url(), "supervisor", "secret", wake);
+        agent = session(broker->url(), "alpha", registrar.credential(alpha), wake);
+        REQUIRE(eventually([&] { return supervisor->connected() && agent->connected(); }));
+    }
+
+    const test::TempFolder folder;
+    const SutName alpha = *SutName::parse("alpha");
+    Registrar registrar{folder.path(), folder.path()};
+    std::optional<test::PrivateBroker> broker;
+    const sys::Wake wake = *sys::Wake::open();
+    std::unique_ptr<mqtt::Session> supervisor, agent;
+};
+
 }  // namespace
 
 TEST_CASE("registrar: an agent may write its probes' topics, and cannot submit to itself or write for another") {
-    const test::TempFolder folder;
     const auto alpha = *SutName::parse("alpha"), bravo = *SutName::parse("bravo");
-    Registrar registrar(folder.path(), folder.path());
-    REQUIRE(registrar.ensure({{alpha, {"alpha/c3", "alpha/web"}}, {bravo, {"bravo/c4"}}}));
-    REQUIRE(sys::write_file_atomic(folder.path() + "/supervisor.passwd", *auth::password_line("supervisor", "secret") + "\n", 0644, sys::Durability::fast));
-    test::PrivateBroker broker(door_conf(folder), k_doors);
-    const auto wake = *sys::Wake::open();
-    const auto supervisor = session(broker.url(), "supervisor", "secret", wake);
-    const auto agent = session(broker.url(), "alpha", registrar.credential(alpha), wake);
-    REQUIRE(eventually([&] { return supervisor->connected() && agent->connected(); }));
+    Connected lab({{alpha, {"alpha/c3", "alpha/web"}}, {bravo, {"bravo/c4"}}});
+    const auto &supervisor = lab.supervisor, &agent = lab.agent;
     std::set<std::string> heard, read;
     for (const auto* topic : {"alpha/c3", "alpha/web", "alpha/credential/token", "alpha/agent", "alpha/submit", "alpha/c4", "bravo/c4", "bravo/c3",
                               "alpha/cmd/restart", "alpha/c3/x", "alpha", "fleet/cmd/apply", "alpha/state"})
@@ -78,8 +91,8 @@ TEST_CASE("registrar: an agent may write its probes' topics, and cannot submit t
     }));
     CHECK(read == std::set<std::string>{"alpha/submit", "alpha/cmd/restart"});
     // A probe that comes into the conf later: the agent is connected, and stays so.
-    REQUIRE(registrar.ensure({{alpha, {"alpha/c4"}}, {bravo, {}}}));
-    ask(broker);
+    REQUIRE(lab.registrar.ensure({{alpha, {"alpha/c4"}}, {bravo, {}}}));
+    ask(*lab.broker);
     CHECK(eventually([&] {
         for (const auto& message : supervisor->drain().messages) heard.insert(message.topic);
         return publish(*agent, "alpha/c4") && heard.contains("alpha/c4");
@@ -120,23 +133,14 @@ TEST_CASE("registrar: users come and go while the broker runs, also with session
 }
 
 TEST_CASE("registrar: who takes a submit is told the broker's user, whatever its sender wrote") {
-    const test::TempFolder folder;
-    const auto alpha = *SutName::parse("alpha");
-    Registrar registrar(folder.path(), folder.path());
-    REQUIRE(registrar.ensure({{alpha, {}}}));
-    REQUIRE(sys::write_file_atomic(folder.path() + "/supervisor.passwd", *auth::password_line("supervisor", "secret") + "\n", 0644, sys::Durability::fast));
-    test::PrivateBroker broker(door_conf(folder), k_doors);
-    const auto wake = *sys::Wake::open();
-    const auto supervisor = session(broker.url(), "supervisor", "secret", wake);
-    const auto agent = session(broker.url(), "alpha", registrar.credential(alpha), wake);
-    REQUIRE(eventually([&] { return supervisor->connected() && agent->connected(); }));
+    Connected lab({{*SutName::parse("alpha"), {}}});
     mqtt::Publication publication;
     publication.topic = "alpha/submit";
     publication.payload = "true";
-    publication.user_properties = {{mqtt::k_submitted_by_user, "forged"}, {mqtt::k_submitted_by, "ann@desk"}, {mqtt::k_submitted_by_user, "forged"}};
-    REQUIRE(supervisor->publish(publication));
+    publication.user_properties = {{k_submitted_by_user, "forged"}, {mqtt::k_submitted_by, "ann@desk"}, {k_submitted_by_user, "forged"}};
+    REQUIRE(lab.supervisor->publish(publication));
     std::vector<mqtt::Message> got;
-    REQUIRE(eventually([&] { return !(got = agent->drain().messages).empty(); }));
+    REQUIRE(eventually([&] { return !(got = lab.agent->drain().messages).empty(); }));
     const auto submitter = mqtt::submitter_of(got.front().user_properties);
     CHECK(submitter.user == "supervisor");
     CHECK(submitter.name == "ann@desk");
