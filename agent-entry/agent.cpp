@@ -27,7 +27,8 @@ using namespace std::chrono_literals;
 constexpr std::size_t k_conf_limit = 1024 * 1024;
 constexpr auto k_session_life = std::chrono::hours{24 * 7};
 constexpr int k_reaped_at_once = 1000;
-constexpr auto k_conf_look = 5s;
+/// By a look, not by inotify: a user has 128 instances of that (fs.inotify.max_user_instances), and many agents run as one user.
+constexpr auto k_conf_look = 1s;
 constexpr auto k_last_output = 2s;
 constexpr std::size_t k_far_behind = 1024 * 1024;  ///< bytes of output that are heard of when they cannot be sent anyway
 
@@ -60,8 +61,6 @@ Result<std::unique_ptr<Agent>> Agent::open(Folders folders) {
     if (auto reaper = sys::become_subreaper(); !reaper) return fail(reaper.error());
     auto conf = read_conf(folders);
     if (!conf) return fail(conf.error());
-    auto watch = sys::DirWatch::open(folders.conf);
-    if (!watch) return fail(watch.error());
     auto book = JobBook::open(folders.state, conf->sut, sys::wall_now());
     if (!book) return fail(book.error());
     [[maybe_unused]] const auto made = sys::make_folders(folders.state + "/log", 0755);  // what is wrong shows next
@@ -71,8 +70,7 @@ Result<std::unique_ptr<Agent>> Agent::open(Folders folders) {
     auto wake = sys::Wake::open();
     if (!wake) return fail(wake.error());
     std::unique_ptr<Agent> agent(new Agent(std::move(folders),
-                                           {*std::move(conf), *std::move(signals), *std::move(watch),
-                                            *std::move(book), *std::move(log)},
+                                           {*std::move(conf), *std::move(signals), *std::move(book), *std::move(log)},
                                            *std::move(wake)));
     if (auto connected = agent->connect(); !connected) return fail(connected.error());
     return agent;
@@ -85,7 +83,6 @@ Agent::Agent(Folders folders, Deps deps, sys::Wake wake)
       boot_(random_hex()),
       wake_(std::move(wake)),
       signals_(std::move(deps.signals)),
-      watch_(std::move(deps.watch)),
       book_(std::move(deps.book)),
       log_(std::move(deps.log)),
       feed_(log_),
@@ -99,10 +96,9 @@ Agent::Agent(Folders folders, Deps deps, sys::Wake wake)
 Result<void> Agent::connect() {
     book_->refuse_all(gate_.refusal());
     book_->set_policy(conf_.rules.submit);
-    auto pump = Pump::open(wake_, STDOUT_FILENO);
+    auto pump = Pump::open(wake_, STDOUT_FILENO, folders_.secrets);
     if (!pump) return fail(pump.error());
     pump_ = *std::move(pump);
-    pump_->set_secrets(read_secrets(folders_.secrets));
     household_ = std::make_unique<Household>(conf_, folders_.state + "/household", hands(), sys::steady_now());
     pump_->note(log_, "");  // trouble with it is known from the start
     heartbeat_ = std::make_unique<HeartbeatWriter>(
@@ -115,6 +111,7 @@ Result<void> Agent::connect() {
     job_folders_ = std::make_unique<JobFolders>(book_->folder(), conf_.rules.jobs, std::move(live), wake_);
     mqtt::SessionOptions options;
     options.url = conf_.broker;
+    options.ca = current_file(folders_, agent_files::k_authority);
     options.user = conf_.sut.str();
     options.client_id = mqtt::own_client_id(options.user);
     options.password = [path = current_file(folders_, agent_files::k_credential)] {
@@ -124,6 +121,7 @@ Result<void> Agent::connect() {
     options.session_expiry = k_session_life;
     options.clean_start = false;
     options.subscriptions = {{topics_.of(conf_.sut, k_submit), 1, false}, {topics_.commands(conf_.sut), 1, false}};
+    book_->tell_of_coming([this] { wake_.notify(); });
     session_ = mqtt::Session::open(
         std::move(options), wake_,
         [book = book_.get(), topic = topics_.of(conf_.sut, k_submit), wake = &wake_](const mqtt::Message& message) {
@@ -137,6 +135,7 @@ Result<void> Agent::connect() {
         });
     // An earlier life may have ended before it could say so, or take away what is shown no more.
     for (const auto& id : book_->hidden()) shown_jobs_[topics_.job(conf_.sut, id.str())] = 0;
+    for (const auto& record : book_->done()) shown_jobs_[topics_.job(conf_.sut, record.id.str())] = 0;
     if (const auto last = book_->last_started()) board_.set(topics_.of(conf_.sut, k_last_job), last->id.str());
     return {};
 }
@@ -173,10 +172,8 @@ void Agent::wait() {
     if (!quiet) sooner(output_at_ + k_gather);
     if (quiet && written() != written_) until = {};  // it came before we listened
     const auto ms = std::chrono::ceil<std::chrono::milliseconds>(until - sys::steady_now()).count();
-    std::array<pollfd, 3> set{
-        {{wake_.fd(), POLLIN, 0}, {signals_.fd(), POLLIN, 0}, {watch_.fd(), POLLIN, 0}}};
+    std::array<pollfd, 2> set{{{wake_.fd(), POLLIN, 0}, {signals_.fd(), POLLIN, 0}}};
     ::poll(set.data(), set.size(), static_cast<int>(std::clamp<decltype(ms)>(ms, 0, 60'000)));
-    if ((set[2].revents & POLLIN) != 0) next_conf_look_ = {};
     wake_.clear();
 }
 
@@ -194,9 +191,10 @@ void Agent::turn(SteadyTime now) {
     look_for_output(now);
     hear_signals(now);
     feed_output(now);  // before anything that takes time: a line that was written is to be seen
+    make_coming_place();
     reap();
     settle_children(now);
-    if (now >= next_conf_look_) reload(now);
+    if (now >= next_conf_look_) look_for_conf(now);
     hear_broker(now);
     if (command_kill_at_ && now >= *command_kill_at_ && command_) {
         sys::signal_group(command_->pid, SIGKILL);
@@ -265,21 +263,15 @@ void Agent::settle_children(SteadyTime now) {
     }
 }
 
-/// They come before the conf, and can change without it.
-void Agent::look_for_secrets() {
-    std::error_code error;
-    const auto target = std::filesystem::read_symlink(folders_.secrets + "/" + std::string(agent_files::k_current), error);
-    if (target == secrets_seen_) return;
-    secrets_seen_ = target;
-    pump_->set_secrets(read_secrets(folders_.secrets));
-}
-
-void Agent::reload(SteadyTime now) {
-    next_conf_look_ = now + k_conf_look;  // in case that an event was lost
-    if (watch_.drain()) sys::log(sys::Level::warn, "the conf's folder went away");
-    look_for_secrets();
+void Agent::look_for_conf(SteadyTime now) {
+    next_conf_look_ = now + k_conf_look;
+    auto seen = sys::file_stamp(current_file(folders_, agent_files::k_agent_conf));  // first, then read
+    if (seen == conf_seen_) return;
     auto conf = read_conf(folders_);
-    if (!conf || *conf == conf_ || conf->sut != conf_.sut) return;  // half-written: the next wake finds it whole
+    if (!conf) return;  // half-written: the next look finds it whole
+    conf_seen_ = std::move(seen);
+    if (*conf == conf_ || conf->sut != conf_.sut) return;
+    if (conf->broker != conf_.broker) session_->move_to(conf->broker);
     const auto& old = conf_.rules;
     const auto& fresh = conf->rules;
     const bool command_changed =

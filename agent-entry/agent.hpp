@@ -25,7 +25,6 @@
 #include "output_watch.hpp"
 #include "pump.hpp"
 #include "standstill.hpp"
-#include "sys/dir_watch.hpp"
 #include "sys/process.hpp"
 #include "sys/signals.hpp"
 #include "usage.hpp"
@@ -52,7 +51,6 @@ class Agent {
     struct Deps {
         AgentConf conf;
         sys::Signals signals;
-        sys::DirWatch watch;
         std::unique_ptr<JobBook> book;
         std::shared_ptr<LogFile> log;
     };
@@ -91,8 +89,7 @@ class Agent {
     void hear_signals(SteadyTime now);
     void reap();
     void settle_children(SteadyTime now);
-    void look_for_secrets();
-    void reload(SteadyTime now);
+    void look_for_conf(SteadyTime now);
     void begin_stop(SteadyTime now);
     [[nodiscard]] bool stopped() const;
     void report_health(SteadyTime now);
@@ -111,6 +108,8 @@ class Agent {
     // jobs.cpp
     /// Whether a job that comes now would start at once.
     [[nodiscard]] bool may_start(SteadyTime now) const;
+    void make_coming_place();
+    [[nodiscard]] Result<std::shared_ptr<LogFile>> make_place(const JobId& id, const JobRequest& request) const;
     void next_job(SteadyTime now);
     void put_back(JobRecord record);
     void begin_job(JobRecord record, bool only_cleanup, SteadyTime now);
@@ -156,7 +155,6 @@ class Agent {
     const std::string boot_;
     sys::Wake wake_;
     sys::Signals signals_;
-    sys::DirWatch watch_;
     std::unique_ptr<JobBook> book_;
     std::unique_ptr<JobFolders> job_folders_;
     std::shared_ptr<LogFile> log_;
@@ -181,6 +179,7 @@ class Agent {
     bool command_restarts_ = false;
     std::optional<int> command_code_;
     std::map<pid_t, int> ended_;  ///< children of ours that were reaped, until they are settled
+    std::optional<std::pair<JobId, Result<std::shared_ptr<LogFile>>>> place_;  ///< of the job that comes
     std::optional<Current> current_;
     /// Output of ended jobs that the broker does not have yet, oldest first.
     struct Trailing {
@@ -201,7 +200,7 @@ class Agent {
     Usage usage_{"/sys/fs/cgroup"};
     SteadyTime next_metrics_{};
     SteadyTime next_conf_look_{};
-    std::string secrets_seen_;  ///< the generation whose values are masked
+    std::string conf_seen_;  ///< the stamp of its file
     std::string since_;
     std::string last_state_;
     std::string rejection_;

@@ -327,7 +327,9 @@ HealthVerdict Agent::own_verdict(SteadyTime now) const {
 HealthVerdict Agent::verdict(SteadyTime now) const {
     auto life = own_verdict(now);
     if (life.health == Health::unhealthy || session_->connected()) return life;
-    const auto away = "broker away: " + session_->last_error();
+    auto away = "broker away: " + session_->last_error();
+    if (conf_.broker.starts_with("mqtts://") && away.find("TLS") != std::string::npos)
+        away += " (no broker at " + conf_.broker + ", or none with a certificate of the CA that came with the conf)";
     return {Health::degraded, life.why.empty() ? away : life.why + "; " + away};
 }
 

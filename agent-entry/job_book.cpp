@@ -236,6 +236,13 @@ Result<JobRecord> JobBook::journal(const JobRequest& request, std::string_view p
         record.state = JobState::running;
         record.position = 0;
         record.started = record.submitted;
+        if (told_of_coming_) {
+            {
+                const std::scoped_lock lock(coming_mutex_);
+                coming_.emplace(id, request);
+            }
+            told_of_coming_();
+        }
     }
     const auto at = journal_->append({encode_job_record(record), std::string(payload)});
     if (!at) return fail(at.error());
@@ -295,8 +302,14 @@ void JobBook::set_idle(bool idle) {
 
 std::optional<JobRecord> JobBook::take_granted() {
     const std::scoped_lock lock(mutex_);
+    [[maybe_unused]] const auto late = take_coming();  // whatever it was, it has been journalled or refused by now
     const auto id = std::exchange(granted_, std::nullopt);
     return id ? look_up(*id) : std::nullopt;
+}
+
+std::optional<std::pair<JobId, JobRequest>> JobBook::take_coming() {
+    const std::scoped_lock lock(coming_mutex_);
+    return std::exchange(coming_, std::nullopt);
 }
 
 std::vector<JobBook::Answer> JobBook::take_answers() {

@@ -2,10 +2,11 @@
 // The agent's jobs: the journal `<state>/jobs.journal` is the truth, and of it are in memory the jobs that wait or
 // run, the newest that ended, and an index of all ids that are remembered. A job is in the journal, synced, before
 // `accept` returns; its folder is JobFolders'. Threads: `accept` runs on the MQTT
-// library's thread, all else on the main thread; one lock covers both.
+// library's thread, all else on the main thread; one lock covers both, but for `take_coming`, which never waits for a sync.
 
 #include <atomic>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -104,6 +105,10 @@ class JobBook {
     /// costs one sync, not two. Such a job is the next `granted`.
     void set_idle(bool idle);
     [[nodiscard]] std::optional<JobRecord> take_granted();
+    /// Such a job while it is being journalled, and `told` is called on the thread of `accept`: what it needs can be made
+    /// meanwhile. It counts for nothing until it is granted.
+    void tell_of_coming(std::function<void()> told) { told_of_coming_ = std::move(told); }
+    [[nodiscard]] std::optional<std::pair<JobId, JobRequest>> take_coming();
     [[nodiscard]] std::string folder(const JobId& id) const;
     [[nodiscard]] const std::string& folder() const { return folder_; }  ///< that all of theirs are in
 
@@ -148,6 +153,9 @@ class JobBook {
     Repeats repeats_;
     bool idle_ = false;
     std::optional<JobId> granted_;
+    std::function<void()> told_of_coming_;
+    std::mutex coming_mutex_;  ///< guards coming_
+    std::optional<std::pair<JobId, JobRequest>> coming_;
     std::optional<std::pair<JobId, JobRequest>> newest_;  ///< what came last, most often what starts next
     std::uint64_t sequence_ = 0;
     std::atomic<std::uint64_t> revision_{1};

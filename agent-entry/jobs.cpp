@@ -16,10 +16,22 @@ bool Agent::may_start(SteadyTime now) const {
     return !current_ && !stopping_ && household_->ready() && cleanups_.empty() && gate_.refusal().empty() && gate_.held(now).empty();
 }
 
+/// A job that is being journalled finds its place made. If the journal does not take it, that is made again or removed in time.
+void Agent::make_coming_place() {
+    if (const auto coming = book_->take_coming()) place_.emplace(coming->first, make_place(coming->first, coming->second));
+}
+
+/// The folder with what the commands find in it. @return its log
+Result<std::shared_ptr<LogFile>> Agent::make_place(const JobId& id, const JobRequest& request) const {
+    if (auto made = job_folders_->make(id, request); !made) return fail(made.error());
+    return LogFile::open(book_->folder(id) + "/output.log", 0, 0);
+}
+
 void Agent::next_job(SteadyTime now) {
     book_->expire(conf_.rules.timeouts.queue, sys::wall_now());
     const bool starts = may_start(now);
     if (const auto granted = book_->take_granted()) starts ? begin_job(*granted, false, now) : put_back(*granted);
+    place_.reset();
     if (!current_ && !stopping_ && household_->ready() && !cleanups_.empty()) {
         auto lost = cleanups_.front();
         sys::crash_point("cleanup of a lost job: due");
@@ -61,8 +73,7 @@ void Agent::begin_job(JobRecord record, bool only_cleanup, SteadyTime now) {
     auto named = permit(conf_.rules.submit, *request);
     if (!named && !only_cleanup) return end(record.attempt == 1 ? JobState::rejected : JobState::failed, named.error().message);
     if (!named) request->env.clear();  // a cleanup is the conf's own
-    if (auto made = job_folders_->make(record.id, *request); !made) return give_up(made.error());
-    auto log = LogFile::open(book_->folder(record.id) + "/output.log", 0, 0);
+    const auto log = place_ && place_->first == record.id ? place_->second : make_place(record.id, *request);
     if (!log) return give_up(log.error());
     const bool to_journal = !only_cleanup && record.state != JobState::running;
     if (to_journal) {

@@ -1,15 +1,12 @@
 #include "masker.hpp"
 
 #include <algorithm>
-
-#include "sys/file.hpp"
-#include "sys/log.hpp"
+#include <utility>
 
 namespace sutfleet::agent {
 namespace {
 
 constexpr std::string_view k_mask = "***";
-constexpr std::size_t k_secret_limit = 64 * 1024;
 
 void add_lines(const std::string& value, std::vector<std::string>& out) {
     for (std::size_t at = 0; at < value.size();) {
@@ -36,23 +33,6 @@ std::shared_ptr<const Secrets> Secrets::and_those_of(const Secrets& other) const
     auto all = patterns_;
     all.insert(all.end(), other.patterns_.begin(), other.patterns_.end());
     return std::make_shared<const Secrets>(all);
-}
-
-std::shared_ptr<const Secrets> read_secrets(const std::string& folder) {
-    std::vector<std::string> values;
-    const auto names = sys::list_folder(folder);
-    for (const auto& name : names.value_or(std::vector<std::string>{})) {
-        if (name.starts_with('.')) continue;  // what the names are links to
-        auto value = sys::read_file(folder + "/" + name, k_secret_limit);
-        if (!value && value.error().kind == ErrorKind::not_found) continue;  // a link of one that is not kept any more
-        if (!value) {
-            sys::log(sys::Level::warn, "a secret is not masked in output: " + value.error().message);
-            continue;
-        }
-        while (value->ends_with('\n') || value->ends_with('\r')) value->pop_back();
-        values.push_back(*std::move(value));
-    }
-    return std::make_shared<const Secrets>(values);
 }
 
 std::pair<Masker::Found, std::size_t> Masker::look(std::string_view rest, bool more_may_come) const {

@@ -19,15 +19,13 @@ class Secrets {
     /// Both: a value that was exchanged can still be good, and a program still have it.
     [[nodiscard]] std::shared_ptr<const Secrets> and_those_of(const Secrets& other) const;
     [[nodiscard]] bool none() const { return patterns_.empty(); }
+    [[nodiscard]] std::size_t size() const { return patterns_.size(); }
 
   private:
     friend class Masker;
     std::vector<std::string> patterns_;  ///< longest first
     std::array<bool, 256> begins_{};     ///< whether one of them begins with this byte
 };
-
-/// Reads each file of the folder; its last newline is no part of the secret. Without the folder: none.
-std::shared_ptr<const Secrets> read_secrets(const std::string& folder);
 
 class Masker {
   public:

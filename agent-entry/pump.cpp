@@ -24,10 +24,10 @@ constexpr int k_breath_ms = 4;
 constexpr std::size_t k_much = 16 * 1024;
 }  // namespace
 
-Result<std::unique_ptr<Pump>> Pump::open(const sys::Wake& owner, int out) {
+Result<std::unique_ptr<Pump>> Pump::open(const sys::Wake& owner, int out, const std::string& secrets) {
     auto wake = sys::Wake::open();
     if (!wake) return fail(wake.error());
-    std::unique_ptr<Pump> pump(new Pump(owner, *std::move(wake), out));
+    std::unique_ptr<Pump> pump(new Pump(owner, *std::move(wake), out, secrets));
     pump->tick_ns_ = sys::boot_ns();
     pump->thread_ = std::jthread([raw = pump.get()](const std::stop_token& stop) { raw->run(stop); });
     return pump;
@@ -36,13 +36,6 @@ Result<std::unique_ptr<Pump>> Pump::open(const sys::Wake& owner, int out) {
 Pump::~Pump() {
     thread_.request_stop();
     wake_.notify();
-}
-
-void Pump::set_secrets(std::shared_ptr<const Secrets> secrets) {
-    const std::scoped_lock lock(mutex_);
-    secrets_ = secrets->and_those_of(*newest_secrets_);
-    newest_secrets_ = std::move(secrets);
-    ++secrets_version_;
 }
 
 Result<std::pair<SourceId, sys::UniqueFd>> Pump::add(std::shared_ptr<LogFile> log, const std::string& label) {
@@ -100,6 +93,7 @@ bool Pump::wait(const std::vector<std::shared_ptr<Source>>& now) {
     ::poll(set.data(), set.size(), longest);
     read_ = 0;
     wake_.clear();
+    secrets_.now();  // also of a delivery after which nothing is printed before the next one
     settle_logs();
     if (out_.behind()) out_.catch_up();
     return read_on;
@@ -154,13 +148,13 @@ bool Pump::empty(Source& source, bool finishing, std::span<char> buffer) {
 
 /// Secrets can change while a child runs.
 void Pump::renew_masker(Source& source) {
-    if (source.secrets_version == secrets_version_) return;
-    const std::scoped_lock lock(mutex_);
-    source.secrets_version = secrets_version_;
+    const auto& secrets = secrets_.now();
+    if (source.secrets == secrets) return;
+    source.secrets = secrets;
     if (source.masker)
-        source.masker->set_secrets(secrets_);
-    else if (!secrets_->none())
-        source.masker.emplace(secrets_);
+        source.masker->set_secrets(secrets);
+    else if (!secrets->none())
+        source.masker.emplace(secrets);
 }
 
 void Pump::take(Source& source, std::string_view bytes) {

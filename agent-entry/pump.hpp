@@ -17,6 +17,7 @@
 #include "line_label.hpp"
 #include "log_file.hpp"
 #include "masker.hpp"
+#include "secret_files.hpp"
 #include "stdout_sink.hpp"
 #include "sys/fd.hpp"
 #include "sys/wake.hpp"
@@ -27,12 +28,11 @@ using SourceId = std::uint64_t;
 
 class Pump {
   public:
-    /// `owner` is notified when a source ended, and of output as it listens. `out` is the container's stdout.
-    static Result<std::unique_ptr<Pump>> open(const sys::Wake& owner, int out);
+    /// `owner` is notified when a source ended, and of output as it listens. `out` is the container's stdout. The
+    /// values in the folder `secrets` are masked, as they are at any time.
+    static Result<std::unique_ptr<Pump>> open(const sys::Wake& owner, int out, const std::string& secrets);
     ~Pump();
 
-    /// What is masked in output from now on, beside what was before: a program may still have that.
-    void set_secrets(std::shared_ptr<const Secrets> secrets);
     /// Makes a pipe whose bytes go to `log`; with a label, line by line behind it. @return the write end, for the child.
     Result<std::pair<SourceId, sys::UniqueFd>> add(std::shared_ptr<LogFile> log, const std::string& label = {});
     /// The child of this source has ended: read what is there, then close.
@@ -58,11 +58,12 @@ class Pump {
         sys::UniqueFd fd;
         std::shared_ptr<LogFile> log;
         std::optional<Masker> masker;
-        std::uint64_t secrets_version = 0;  ///< that the masker has
+        std::shared_ptr<const Secrets> secrets{};  ///< that the masker has
         std::optional<LineLabel> label;
         bool finishing = false;  ///< guarded by mutex_
     };
-    Pump(const sys::Wake& owner, sys::Wake wake, int out) : owner_(owner), wake_(std::move(wake)), out_(out) {}
+    Pump(const sys::Wake& owner, sys::Wake wake, int out, const std::string& secrets)
+        : owner_(owner), wake_(std::move(wake)), out_(out), secrets_(secrets) {}
     void close_out();
     /// Waits for something to do. @return whether the children are to be read now
     bool wait(const std::vector<std::shared_ptr<Source>>& now);
@@ -82,15 +83,13 @@ class Pump {
     const sys::Wake& owner_;
     sys::Wake wake_;
     StdoutSink out_;  ///< but for stuck(), the thread's own
+    SecretFiles secrets_;  ///< the thread's own
     std::size_t read_ = 0;  ///< bytes, in this turn; the thread's own
     mutable std::mutex mutex_;  ///< guards all below, up to tick_ns_
     std::vector<std::shared_ptr<Source>> sources_;
     std::vector<SourceId> ended_;
     std::string trouble_;
     std::vector<std::shared_ptr<LogFile>> unsettled_;  ///< logs with something that is not on disk yet
-    std::shared_ptr<const Secrets> secrets_ = std::make_shared<const Secrets>(std::vector<std::string>{});
-    std::shared_ptr<const Secrets> newest_secrets_ = secrets_;
-    std::atomic<std::uint64_t> secrets_version_{0};
     SourceId next_ = 1;
     std::atomic<std::size_t> listened_{1};
     std::atomic<std::size_t> unheard_{0};  ///< bytes since the owner listened, or was notified

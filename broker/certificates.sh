@@ -37,6 +37,9 @@ if [ ! -s "$ca/ca.key" ] || ! lasts "$ca/ca.pem"; then
     -addext 'basicConstraints=critical,CA:TRUE,pathlen:0' -addext 'keyUsage=critical,keyCertSign,cRLSign'
   mv "$ca/ca.pem.new" "$ca/ca.pem"
 fi
+cp "$ca/ca.pem" "$tls/ca.pem.new"
+chmod 0644 "$ca/ca.pem" "$tls/ca.pem.new"
+mv "$tls/ca.pem.new" "$tls/ca.pem"  # before the broker shows a certificate of it
 if ! lasts "$tls/server.pem" || ! names_held || ! openssl verify -CAfile "$ca/ca.pem" "$tls/server.pem" >/dev/null 2>&1; then
   new_key "$tls/key"
   openssl req -new -key "$tls/key" -subj /CN=sutfleet-broker -out "$tls/request"
@@ -50,6 +53,5 @@ if ! lasts "$tls/server.pem" || ! names_held || ! openssl verify -CAfile "$ca/ca
   mv "$tls/broker.pem.new" "$tls/broker.pem"  # key and certificate in one file: never one without the other
   mv "$tls/server.pem.new" "$tls/server.pem"
 fi
-cp "$ca/ca.pem" "$tls/ca.pem"
-chmod 0644 "$ca/ca.pem" "$tls/ca.pem" "$tls/server.pem"
+chmod 0644 "$tls/server.pem"
 chmod 0755 "$tls"

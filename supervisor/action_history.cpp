@@ -8,14 +8,14 @@ void ActionHistory::add(const SutName& sut, PastAction action) {
         const auto& newest = all.front();
         if (newest.what == action.what && newest.why == action.why && newest.result == action.result) {
             action.times = newest.times + 1;
-            all.pop_front();
+            all.erase(all.begin());
         }
     }
-    all.push_front(std::move(action));
+    all.insert(all.begin(), std::move(action));
     if (all.size() > k_kept) all.pop_back();
 }
 
-void ActionHistory::remember(const SutName& sut, const std::deque<PastAction>& earlier) {
+void ActionHistory::remember(const SutName& sut, const std::vector<PastAction>& earlier) {
     if (!remembered_.insert(sut).second || earlier.empty()) return;
     auto& all = actions_[sut];
     // Times of one form compare as text. What is not older than our own first action is our own report.
@@ -29,8 +29,8 @@ void ActionHistory::forget(const SutName& sut) {
     remembered_.erase(sut);
 }
 
-const std::deque<PastAction>& ActionHistory::of(const SutName& sut) const {
-    static const std::deque<PastAction> k_none;
+const std::vector<PastAction>& ActionHistory::of(const SutName& sut) const {
+    static const std::vector<PastAction> k_none;
     const auto found = actions_.find(sut);
     return found == actions_.end() ? k_none : found->second;
 }

@@ -1,10 +1,10 @@
 #pragma once
 // The newest actions on each SUT, with their reasons. Pure; main thread only.
 
-#include <deque>
 #include <map>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "core/ids.hpp"
 
@@ -22,15 +22,15 @@ class ActionHistory {
 
     void add(const SutName& sut, PastAction action);
     /// What an earlier life of ours reported, newest first. Counts once for a SUT, and goes behind what there is.
-    void remember(const SutName& sut, const std::deque<PastAction>& earlier);
+    void remember(const SutName& sut, const std::vector<PastAction>& earlier);
     /// Whether that has been asked for already: our own reports come back too, and need not be read.
     [[nodiscard]] bool remembers(const SutName& sut) const { return remembered_.contains(sut); }
     void forget(const SutName& sut);
     /// Newest first; empty when there is none.
-    [[nodiscard]] const std::deque<PastAction>& of(const SutName& sut) const;
+    [[nodiscard]] const std::vector<PastAction>& of(const SutName& sut) const;
 
   private:
-    std::map<SutName, std::deque<PastAction>> actions_;
+    std::map<SutName, std::vector<PastAction>> actions_;
     std::set<SutName> remembered_;
 };
 

@@ -42,7 +42,9 @@ void Supervisor::publish(std::string topic, std::string payload, bool retain) {
 void Supervisor::say(const Event& event) { publish(topics_.fleet_events(), encode(event), false); }
 
 void Supervisor::hear(SteadyTime now) {
+    const auto beats = said_again_.beats();  // before what is new: a last word may be among that
     auto drained = session_->drain();
+    if (drained.dropped > 0) said_again_.forget_all();
     if (!session_->connected()) {
         link_up_since_.reset();
     } else if (session_->epoch() != epoch_) {
@@ -52,6 +54,8 @@ void Supervisor::hear(SteadyTime now) {
         restore_users();  // before anything else
     }
     fleet_.link(link_up_since_);
+    for (const auto& [sut, beat] : beats)
+        if (!clearing_.contains(sut)) fleet_.beat(sut, beat.says, beat.at);
     for (const auto& message : drained.messages) hear(message, now);
     clear_retired(now);
 }
@@ -127,6 +131,14 @@ std::optional<PoolSut> Supervisor::as_pool_sut(const SutName& sut) const {
     return out;
 }
 
+/// Of all that is retained of it each is heard, and cleared. @return false when there is no broker
+bool Supervisor::begin_clearing(const SutName& sut, SteadyTime now) {
+    said_again_.forget(sut);
+    if (!session_->connected() || !session_->subscribe({topics_.everything_of(sut), 1, true})) return false;
+    clearing_.insert_or_assign(sut, now + k_clearing);
+    return true;
+}
+
 /// The agent that comes back shall find nothing of the one before: it is made once its topics are cleared.
 /// @return false when there is no broker to clear them
 bool Supervisor::clear_purged(const SutName& sut, SteadyTime now) {
@@ -134,8 +146,7 @@ bool Supervisor::clear_purged(const SutName& sut, SteadyTime now) {
     history.job_runs = false;
     history.jobs_queued = 0;
     history.delivered_hash.clear();
-    if (!session_->connected() || !session_->subscribe({topics_.everything_of(sut), 1, true})) return false;
-    clearing_.insert_or_assign(sut, now + k_clearing);
+    if (!begin_clearing(sut, now)) return false;
     purged_.insert(sut);
     board_.forget(topics_.of(sut, k_submit_status));
     board_.forget(topics_.of(sut, k_state));
@@ -149,8 +160,7 @@ void Supervisor::clear_retired(SteadyTime now) {
     if (!session_->connected() || !found_known_ || !confs_.known()) return;
     for (const auto& sut : fleet_.strays()) {
         if (clearing_.contains(sut) || fleet_.history(sut).busy || fleet_.history(sut).asked.what != Asked::What::nothing) continue;
-        if (!session_->subscribe({topics_.everything_of(sut), 1, true})) continue;
-        clearing_.emplace(sut, now + k_clearing);
+        if (!begin_clearing(sut, now)) continue;
         board_.clear(topics_.fleet_sut(sut.str()));
         board_.forget(topics_.of(sut, k_submit_status));
         if (registrar_.credential(sut).empty()) continue;
@@ -181,6 +191,7 @@ void Supervisor::clear_retired(SteadyTime now) {
             continue;
         }
         fleet_.forget(sut);
+        said_again_.forget(sut);
         count([&](Metrics& metrics) { metrics.queues.erase(sut.str()); });
         looks_.erase(sut);
         last_actions_.erase(sut);
@@ -276,7 +287,11 @@ Result<std::string> Supervisor::conf_text(const SutName& sut) const {
 
 void Supervisor::report(SteadyTime now) {
     const auto changed = fleet_.take_changed();
-    for (const auto& sut : changed) pools_->set_sut(sut, as_pool_sut(sut));
+    for (const auto& sut : changed) {
+        auto one = as_pool_sut(sut);
+        if (!one) said_again_.forget(sut);  // they know nothing of it then
+        pools_->set_sut(sut, std::move(one));
+    }
     hold_jobs(now);
     if (confs_.known()) pools_->listen(settings_, wake_);  // before, each submit would be for an unknown queue
     for (const auto& sut : changed)
@@ -326,8 +341,7 @@ void Supervisor::report_sut(const SutName& sut) {
     const auto file = confs_.files().find(sut);
     report.wanted = "gone";
     if (file != confs_.files().end()) {
-        report.error = file->second.trouble();
-        if (report.error.empty() && file->second.conf) report.error = context_trouble(contexts_, settings_, *file->second.conf);
+        report.error = trouble_of(contexts_, settings_, file->second);
         report.conf = file->second.conf ? &*file->second.conf : nullptr;
         report.wanted = !report.error.empty() ? "error" : report.conf != nullptr && !report.conf->enabled ? "parked" : "running";
         if (report.wanted == "parked" && fleet_.found(sut) == nullptr)
@@ -336,6 +350,7 @@ void Supervisor::report_sut(const SutName& sut) {
             board_.forget(topics_.of(sut, k_submit_status));
     }
     report.found = fleet_.found(sut);
+    report.other_programs = report.found != nullptr && has_other_programs(*report.found, fleet_.programs());
     std::tie(report.health, report.health_why) = judge(report.found, history);
     report.restarts = history.restarts.size();
     report.quarantined = history.quarantined;

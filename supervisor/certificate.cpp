@@ -13,6 +13,7 @@ namespace sutfleet {
 namespace {
 
 constexpr std::size_t k_limit = 64 * 1024;
+constexpr std::size_t k_bundle_limit = 1024 * 1024;  ///< a system's has 200 KiB
 
 std::string date_of(WallTime at) { return format_rfc3339(at).substr(0, 10); }
 
@@ -36,6 +37,14 @@ Result<WallTime> certificates_end(const std::string& folder) {
     if (const auto authority = sys::read_file(folder + "/ca.pem", k_limit))
         if (const auto its = certificate_end(*authority)) *end = std::min(*end, *its);
     return end;
+}
+
+Result<std::string> read_authority(const Settings& settings) {
+    if (!settings.agent_tls()) return std::string();
+    auto text = sys::read_file(settings.agent_ca, k_bundle_limit);
+    if (!text) return text;
+    if (const auto end = certificate_end(*text); !end) return fail(end.error().with(settings.agent_ca));
+    return text;
 }
 
 std::string certificate_word(const Result<WallTime>& end, WallTime now) {

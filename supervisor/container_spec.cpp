@@ -115,6 +115,7 @@ std::string config_hash(const Settings& settings, const SutConf& conf) {
     digest.add("memory").add(std::to_string(shape.memory.value_or(k_default_memory)));
     if (shape.cpus) digest.add("cpus").add(std::to_string(*shape.cpus));
     digest.add("pids").add(std::to_string(shape.pids.value_or(k_default_pids)));
+    if (settings.agent_tls()) digest.add("tls");  // another program
     return digest.hex();
 }
 
@@ -141,11 +142,12 @@ AgentContainer container_of(const Settings& settings, const SutName& sut, const 
     out.name = container_name(settings, sut);
     out.hostname = sut.str();
     out.image = image_of(settings, conf);
-    out.entrypoint = {std::string(agent_files::k_agent_entry)};
+    out.entrypoint = {std::string(settings.agent_tls() ? agent_files::k_agent_entry_tls : agent_files::k_agent_entry)};
     out.labels = stack_labels(settings);
     for (const auto& [key, value] : conf.labels) out.labels.try_emplace(key, value);
     out.labels["io.sutfleet.sut"] = sut.str();
     out.labels["io.sutfleet.config-hash"] = config_hash(settings, conf);
+    out.labels["io.sutfleet.programs"] = build;
     out.labels["org.opencontainers.image.title"] = conf.description.empty() ? sut.str() : conf.description;
     out.labels["org.opencontainers.image.version"] = std::string(k_version);
     out.labels["com.docker.compose.project"] = settings.stack;
@@ -173,7 +175,7 @@ AgentContainer container_of(const Settings& settings, const SutName& sut, const 
 }
 
 std::vector<VolumeEntry> conf_entries(const Settings& settings, const SutName& sut, const ConfFile& file,
-                                      const std::string& build, const std::string& credential,
+                                      const std::string& build, const BrokerAccess& access,
                                       const std::string& generation, Owner owner) {
     using Kind = VolumeEntry::Kind;
     const auto folder = ".g" + generation;
@@ -182,7 +184,8 @@ std::vector<VolumeEntry> conf_entries(const Settings& settings, const SutName& s
         out.push_back({Kind::file, folder + "/" + name, std::move(content), mode, owner.uid, owner.gid});
     };
     add(std::string(agent_files::k_agent_conf), agent_json(settings, sut, *file.conf, build), 0444);
-    add(std::string(agent_files::k_credential), credential, 0400);
+    add(std::string(agent_files::k_credential), access.credential, 0400);
+    if (!access.authority.empty()) add(std::string(agent_files::k_authority), access.authority, 0444);
     for (const auto& companion : file.companions) add(companion.name, companion.content, 0444);
     for (const auto& companion : file.companions)
         out.push_back({Kind::link, companion.name, std::string(agent_files::k_current) + "/" + companion.name, 0777, 0, 0});
@@ -225,11 +228,12 @@ PastSecrets decode_past_secrets(std::string_view text) {
     return out;
 }
 
-std::string delivery_hash(const Settings& settings, const SutName& sut, const ConfFile& file) {
+std::string delivery_hash(const Settings& settings, const SutName& sut, const ConfFile& file, const std::string& authority) {
     Digest digest;
     digest.add(agent_json(settings, sut, *file.conf, ""));
     for (const auto& companion : file.companions) digest.add(companion.name).add(companion.content);
     for (const auto& [key, value] : file.secrets) digest.add(key).add(value);
+    if (!authority.empty()) digest.add(authority);
     return digest.hex();
 }
 

@@ -46,9 +46,15 @@ inline constexpr std::int64_t k_default_pids = 4096;
 /// What a plan that makes containers says of it; empty for one that makes none.
 [[nodiscard]] std::string interval_line(const Plan& plan, std::size_t agents, int cpus);
 
+/// By which an agent and the broker know each other.
+struct BrokerAccess {
+    std::string credential;
+    std::string authority;  ///< certificates, PEM; empty: no TLS
+};
+
 /// The files of one generation of the conf volume, and the links to them.
 [[nodiscard]] std::vector<VolumeEntry> conf_entries(const Settings& settings, const SutName& sut, const ConfFile& file,
-                                                    const std::string& build, const std::string& credential,
+                                                    const std::string& build, const BrokerAccess& access,
                                                     const std::string& generation, Owner owner);
 /// Generations of secrets that were or may have been delivered, and their keys: their values are to be taken away.
 using PastSecrets = std::map<std::string, std::vector<std::string>>;
@@ -60,6 +66,7 @@ using PastSecrets = std::map<std::string, std::vector<std::string>>;
 [[nodiscard]] PastSecrets decode_past_secrets(std::string_view text);
 
 /// Changes with anything that is delivered.
-[[nodiscard]] std::string delivery_hash(const Settings& settings, const SutName& sut, const ConfFile& file);
+[[nodiscard]] std::string delivery_hash(const Settings& settings, const SutName& sut, const ConfFile& file,
+                                        const std::string& authority);
 
 }  // namespace sutfleet

@@ -11,6 +11,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto k_look_at_certificate = 1min;
+constexpr auto k_look_at_authority = 1s;  ///< the broker has a new one at once, and agents are away until they have it
 constexpr auto k_answer_first = 1s;
 constexpr const char* k_all = "--all";
 constexpr const char* k_open_word =
@@ -79,10 +80,24 @@ void Supervisor::restore_users() {
     if (const auto restored = registrar_.restore(); !restored) sys::log(sys::Level::error, "broker users: " + restored.error().message);
 }
 
+/// Agents get another CA as they get another conf, by the engine: the broker need not be within their reach.
+void Supervisor::look_at_authority() {
+    auto authority = read_authority(settings_);
+    const auto trouble = authority ? std::string() : "the CA for agents cannot be read, they have the one before: " + authority.error().message;
+    if (trouble != std::exchange(authority_trouble_, trouble)) {
+        if (!trouble.empty()) sys::log(sys::Level::error, trouble);
+        fleet_report_at_ = {};
+    }
+    if (!authority || *authority == agent_ca_) return;
+    agent_ca_ = *std::move(authority);
+    for (const auto& [sut, file] : confs_.files()) fleet_.want(sut, wanted(sut, file));
+}
+
 /// What `fleet/state` says of the broker; a change for the worse is an event, too.
 void Supervisor::look_at_certificate(SteadyTime now) {
     if (now < certificate_look_at_) return;
-    certificate_look_at_ = now + k_look_at_certificate;
+    certificate_look_at_ = now + (settings_.agent_tls() ? k_look_at_authority : k_look_at_certificate);
+    look_at_authority();
     auto word = certificate_word(certificates_end(settings_.auth_dir + "/tls"), sys::wall_now());
     if (word == std::exchange(certificate_, word) || !word.starts_with("degraded")) return;
     sys::log(sys::Level::warn, word);
@@ -91,6 +106,7 @@ void Supervisor::look_at_certificate(SteadyTime now) {
 
 std::string Supervisor::broker_word() const {
     if (settings_.open) return std::string("degraded: ") + k_open_word;
+    if (!authority_trouble_.empty()) return "degraded: " + authority_trouble_;
     return certificate_.starts_with("degraded") ? certificate_ : "ok";
 }
 

@@ -28,6 +28,7 @@ struct FoundContainer {
     std::string stack;         ///< label io.sutfleet.stack
     std::string sut;           ///< label io.sutfleet.sut
     std::string config_hash;   ///< label io.sutfleet.config-hash
+    std::string programs;      ///< label io.sutfleet.programs: the build of ours that it was made with
     std::string image;
     ContainerStatus status = ContainerStatus::created;
     EngineHealth health = EngineHealth::none;

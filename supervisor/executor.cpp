@@ -181,7 +181,7 @@ Result<void> Executor::deliver(const Task& task, Outcome& outcome, const Owner& 
         if (!secrets) return fail(secrets.error());
         deliveries.push_back(*std::move(secrets));
     }
-    deliveries.push_back({conf_volume(settings_, sut), conf_entries(settings_, sut, task.file, build_, task.credential, fresh, who)});
+    deliveries.push_back({conf_volume(settings_, sut), conf_entries(settings_, sut, task.file, build_, task.access, fresh, who)});
     if (with_state)
         deliveries.push_back({state_volume(settings_, sut),
                               {{VolumeEntry::Kind::folder, ".", {}, 0755, who.uid, who.gid}}});
@@ -189,7 +189,7 @@ Result<void> Executor::deliver(const Task& task, Outcome& outcome, const Owner& 
     auto done = task.retry ? engine_.deliver(image, helper_labels(settings_), deliveries) : courier_.deliver(image, std::move(deliveries));
     if (done) {
         outcome.delivered_hash = task.delivery_hash;
-        outcome.credential = task.credential;
+        outcome.credential = task.access.credential;
     }
     if (done && !conf.secrets.empty()) end_secrets(sut, task.file, fresh);
     return done;

@@ -22,7 +22,7 @@ namespace sutfleet {
 struct Task {
     Action action;
     ConfFile file;           ///< of create, recreate and deliver
-    std::string credential;
+    BrokerAccess access;
     std::string delivery_hash;
     std::string container;   ///< id of the found one, empty when there is none
     std::chrono::seconds stop_timeout{20};
@@ -86,7 +86,7 @@ class Executor {
     std::vector<std::jthread> workers_;
 };
 
-inline constexpr std::size_t k_workers = 8;
+inline constexpr std::size_t k_workers = 12;  ///< some of them always wait for a delivery
 inline constexpr std::size_t k_retry_workers = 4;  ///< of them, at most, for SUTs whose last action failed
 
 }  // namespace sutfleet

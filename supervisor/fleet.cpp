@@ -29,6 +29,8 @@ void combine(Fleet::Totals& into, const Fleet::Totals& other, Apply apply) {
     for (std::size_t i = 0; i < into.by_health.size(); ++i) apply(into.by_health[i], other.by_health[i]);
 }
 
+constexpr std::string_view k_degraded = "degraded: ";
+
 void mark(std::set<SutName>& in, const SutName& sut, bool member) {
     if (member)
         in.insert(sut);
@@ -44,7 +46,8 @@ std::pair<std::string, std::string> judge(const FoundContainer* found, const His
     if (found->status != ContainerStatus::running) return {"down", "the container does not run"};
     if (history.probe == History::Probe::failed) return {"unhealthy", history.probe_said};
     if (history.probe == History::Probe::fine && history.agent_says == k_offline)
-        return {"degraded", "unreachable: its probe is fine, but it is not on the bus"};
+        return {"degraded", "unreachable: its probe is fine, but it is not on the bus" +
+                                (history.probe_said.starts_with(k_degraded) ? "; it says: " + history.probe_said.substr(k_degraded.size()) : "")};
     if (found->health == EngineHealth::unhealthy) return {"unhealthy", found->health_log};
     const auto colon = history.agent_says.find(": ");
     if (colon != std::string::npos) return {history.agent_says.substr(0, colon), history.agent_says.substr(colon + 2)};
@@ -189,7 +192,7 @@ void Fleet::set_wake(const SutName& sut, Entry& entry, std::optional<SteadyTime>
 void Fleet::decide(const SutName& sut, Entry& entry, SteadyTime now) {
     drop_need(sut, entry);
     auto decision = sutfleet::decide(sut, entry.wanted ? &*entry.wanted : nullptr, entry.found ? &*entry.found : nullptr,
-                                     entry.history, link_up_since_, now);
+                                     entry.history, programs_, link_up_since_, now);
     const bool removal = decision.action && decision.action->verb == Verb::retire;
     if (removal && !brake_.empty()) {
         decision.action.reset();
@@ -286,6 +289,7 @@ Observation Fleet::observation() const {
     out.link_up_since = link_up_since_;
     out.fleet_before = size_.get();
     out.removals_released = released_;
+    out.programs = programs_;
     return out;
 }
 

@@ -47,6 +47,9 @@ class Fleet {
         bool operator==(const Totals&) const = default;
     };
 
+    /// @param programs as in Observation
+    explicit Fleet(std::string programs = {}) : programs_(std::move(programs)) {}
+
     // What happened. Each touches its SUT and no other.
     void want(const SutName& sut, std::optional<Wanted> wanted);
     /// @param engine_was_away it is the first look since then
@@ -75,6 +78,7 @@ class Fleet {
     [[nodiscard]] std::string hold(const SutName& sut) const;
     [[nodiscard]] bool contains(const SutName& sut) const { return entries_.contains(sut); }
     /// What is neither wanted nor there, but known.
+    [[nodiscard]] const std::string& programs() const { return programs_; }
     [[nodiscard]] const std::set<SutName>& strays() const { return strays_; }
     [[nodiscard]] const std::set<SutName>& held() const { return held_; }
     /// Those of them that wait for the end of a job.
@@ -109,6 +113,7 @@ class Fleet {
     void set_wake(const SutName& sut, Entry& entry, std::optional<SteadyTime> at);
     void look_at_brake(SteadyTime now);
 
+    const std::string programs_;
     std::map<SutName, Entry> entries_;
     std::set<SutName> touched_, changed_, strays_, held_, awaiting_job_, found_, removals_;
     Queue timers_, fresh_, retries_;

@@ -1,5 +1,7 @@
 // supervisor: keeps one container per conf.
 
+#include <malloc.h>
+
 #include <cstdio>
 
 #include "privileges.hpp"
@@ -19,6 +21,7 @@ int give_up(const sutfleet::Error& error) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    ::mallopt(M_ARENA_MAX, 2);  // not one for each of our threads: what one gives back, another can use
     sutfleet::sys::arm_crash_points();
     const auto settings = sutfleet::read_settings(argc, argv);
     if (!settings) return settings.error();

@@ -18,10 +18,10 @@ Result<ProgramTree> read_program_tree(const std::string& folder) {
     auto build = program_build(folder);
     if (!build) return fail(build.error());
     ProgramTree tree{*std::move(build), {}};
-    for (const std::string part : {"bin", "lib"}) {
-        tree.entries.push_back({VolumeEntry::Kind::folder, part, {}, 0755, 0, 0});
+    for (const std::string part : {"bin", "lib", "lib-tls"}) {
         const auto names = sys::list_folder(folder + "/" + part);
         if (!names) return fail(names.error());
+        tree.entries.push_back({VolumeEntry::Kind::folder, part, {}, 0755, 0, 0});
         for (const auto& name : *names) {
             auto content = sys::read_file(folder + "/" + part + "/" + name, k_program_limit);
             if (!content) return fail(content.error());

@@ -11,7 +11,8 @@ namespace {
 /// The decision for one SUT.
 class Pass {
   public:
-    Pass(std::optional<SteadyTime> link_up_since, SteadyTime now) : link_up_since_(link_up_since), now_(now) {}
+    Pass(std::string_view programs, std::optional<SteadyTime> link_up_since, SteadyTime now)
+        : programs_(programs), link_up_since_(link_up_since), now_(now) {}
 
     Decision look_at(const SutName& sut, const Wanted* wanted, const FoundContainer* found, const History& history) {
         choose(sut, wanted, found, history);
@@ -59,10 +60,19 @@ class Pass {
         return history.job_runs && !history.asked.now && (runs(found) || found.status == ContainerStatus::paused);
     }
 
-    bool is_asked_to_restart(const SutName& sut, const History& history, const FoundContainer& found) {
+    /// A running agent is left with the programs that it has: an upgrade of ours disturbs none. One that ended, or is asked to
+    /// restart, gets today's, unless its image is not there to make it from.
+    bool gets_other_programs(const History& history, const FoundContainer& found) const {
+        return has_other_programs(found, programs_) && !history.image;
+    }
+
+    /// @param can_make its conf is sound
+    bool is_asked_to_restart(const SutName& sut, const History& history, const FoundContainer& found, bool can_make) {
         if (history.asked.what != Asked::What::restart) return false;
         if (works(found, history))
             wait_for_job("asked to restart");
+        else if (can_make && gets_other_programs(history, found))
+            act(Verb::recreate, sut, "asked for; it gets this version's programs");
         else
             act(Verb::restart, sut, "asked for");
         return true;
@@ -98,11 +108,11 @@ class Pass {
 
     void broken(const SutName& sut, const History& history, const FoundContainer* found) {
         const bool stays = found == nullptr || found->status == ContainerStatus::paused || found->status == ContainerStatus::dead;
-        if (!stays && is_asked_to_restart(sut, history, *found)) return;
+        if (!stays && is_asked_to_restart(sut, history, *found, false)) return;
         // A conf with an error changes nothing: not even that a dead agent is started again.
         if (found == nullptr || runs(*found) || found->status == ContainerStatus::paused) return;
         if (found->status == ContainerStatus::dead) return hold("dead, and the conf has an error");
-        start_again(sut, history, *found);
+        start_again(sut, history, *found, false);
     }
 
     void run(const SutName& sut, const Wanted& wanted, const History& history, const FoundContainer* found) {
@@ -123,7 +133,7 @@ class Pass {
             if (may_restart(history)) act(Verb::recreate, sut, "the container is dead");
             return;
         }
-        if (is_asked_to_restart(sut, history, *found)) return;
+        if (is_asked_to_restart(sut, history, *found, true)) return;
         if (history.delivered_hash == k_old_credential) return act(Verb::deliver, sut, "it gets a new credential");
         if (history.delivered_hash != wanted.delivery_hash && !history.image)
             return act(Verb::deliver, sut, "the conf or a companion changed");
@@ -133,18 +143,19 @@ class Pass {
                 act(Verb::recreate, sut, "it could not be started, " + std::to_string(history.failures) + " times");
             return;
         }
-        if (!runs(*found)) return start_again(sut, history, *found);
+        if (!runs(*found)) return start_again(sut, history, *found, true);
         judge_health(sut, wanted, history, *found);
         if (!decision_.action && decision_.hold.empty()) lacks_image(history);  // what is to be delivered waits for it
     }
 
-    void start_again(const SutName& sut, const History& history, const FoundContainer& found) {
+    void start_again(const SutName& sut, const History& history, const FoundContainer& found, bool can_make) {
         if (history.ended_with_engine && !history.quarantined) return act(Verb::start, sut, "it ended with the engine");
         if (!may_restart(history)) return;
         const auto code = found.exit_code ? " with " + std::to_string(*found.exit_code) : std::string();
-        act(Verb::start, sut,
-            found.status == ContainerStatus::created ? "created, not started"
-                                                     : "the container ended" + code + (found.oom_killed ? " (out of memory)" : ""));
+        if (found.status == ContainerStatus::created) return act(Verb::start, sut, "created, not started");
+        const auto ended = "the container ended" + code + (found.oom_killed ? " (out of memory)" : "");
+        if (can_make && gets_other_programs(history, found)) return act(Verb::recreate, sut, ended + "; it gets this version's programs");
+        act(Verb::start, sut, ended);
     }
 
     bool may_restart(const History& history) {
@@ -210,6 +221,7 @@ class Pass {
         return std::nullopt;
     }
 
+    const std::string_view programs_;
     const std::optional<SteadyTime> link_up_since_;
     const SteadyTime now_;
     Decision decision_;
@@ -223,9 +235,11 @@ std::string_view to_string(Verb verb) {
     return k_names.at(static_cast<std::size_t>(verb));
 }
 
+bool has_other_programs(const FoundContainer& found, std::string_view programs) { return !programs.empty() && found.programs != programs; }
+
 Decision decide(const SutName& sut, const Wanted* wanted, const FoundContainer* found, const History& history,
-                std::optional<SteadyTime> link_up_since, SteadyTime now) {
-    return Pass(link_up_since, now).look_at(sut, wanted, found, history);
+                std::string_view programs, std::optional<SteadyTime> link_up_since, SteadyTime now) {
+    return Pass(programs, link_up_since, now).look_at(sut, wanted, found, history);
 }
 
 /// A folder that was emptied by mistake must not empty the lab, nor may one that is emptied file by file: what went
@@ -245,7 +259,7 @@ Plan reconcile(const Observation& observation, SteadyTime now) {
     const auto look_at = [&](const SutName& sut, const Wanted* wanted, const FoundContainer* found) {
         const auto known = observation.history.find(sut);
         auto decision = decide(sut, wanted, found, known == observation.history.end() ? k_nothing_known : known->second,
-                               observation.link_up_since, now);
+                               observation.programs, observation.link_up_since, now);
         if (decision.action && decision.action->verb == Verb::retire && !held_back.empty()) {
             decision.action.reset();
             decision.hold = held_back;

@@ -70,6 +70,7 @@ struct Observation {
     std::optional<SteadyTime> link_up_since;  ///< of the supervisor's own connection to the broker
     std::size_t fleet_before = 0;             ///< the largest fleet of the last minute
     bool removals_released = false;           ///< by `apply`
+    std::string programs;                     ///< the build of the agents' programs that we have; empty: not known
 };
 
 /// Only `purge` takes the state volume away.
@@ -103,9 +104,11 @@ struct Decision {
     bool for_job = false;  ///< held by the running job: the agent is to start none behind it
     std::optional<SteadyTime> wake_at;
 };
-/// `wanted` and `found` are null for what is not there.
-[[nodiscard]] Decision decide(const SutName& sut, const Wanted* wanted, const FoundContainer* found,
-                              const History& history, std::optional<SteadyTime> link_up_since, SteadyTime now);
+/// Whether it was made with a build of the agent's programs that is not ours; `programs` as in Observation.
+[[nodiscard]] bool has_other_programs(const FoundContainer& found, std::string_view programs);
+/// `wanted` and `found` are null for what is not there; `programs` and `link_up_since` as in Observation.
+[[nodiscard]] Decision decide(const SutName& sut, const Wanted* wanted, const FoundContainer* found, const History& history,
+                              std::string_view programs, std::optional<SteadyTime> link_up_since, SteadyTime now);
 /// Why removals are held back when only `stay` of `fleet` agents would remain; empty when they are not.
 [[nodiscard]] std::string brake(std::size_t fleet, std::size_t stay, bool released);
 

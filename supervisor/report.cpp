@@ -47,7 +47,7 @@ constexpr std::size_t k_history_text = 200;
 constexpr std::size_t k_commands_text = 4000;
 constexpr std::size_t k_report_limit = 1024 * 1024;  ///< of one that is read again
 
-ordered_json encode(const std::deque<PastAction>& history) {
+ordered_json encode(const std::vector<PastAction>& history) {
     auto out = ordered_json::array();
     for (const auto& one : history) {
         out.push_back({{"at", one.at}, {"what", one.what}, {"why", one_line(one.why, k_history_text)}, {"result", one_line(one.result, k_history_text)}});
@@ -63,8 +63,8 @@ std::string text_at(const ordered_json& object, const char* key) {
 
 }  // namespace
 
-std::deque<PastAction> decode_history(std::string_view report) {
-    std::deque<PastAction> out;
+std::vector<PastAction> decode_history(std::string_view report) {
+    std::vector<PastAction> out;
     if (too_deep(report) || report.size() > k_report_limit) return out;
     const auto object = ordered_json::parse(report, nullptr, false);
     if (!object.is_object() || !object.contains("history") || !object["history"].is_array()) return out;
@@ -110,6 +110,7 @@ std::string encode(const SutReport& report) {
         for (const auto& [key, value] : report.conf->labels) labels[key] = value;
         for (const auto& key : report.conf->not_acted_on) warnings.push_back("not acted on by this version: " + key);
     }
+    if (report.other_programs) warnings.push_back("the agent's programs are another version's: its next restart brings this one's");
     ordered_json action = nullptr;
     ordered_json commands = nullptr;
     if (report.conf != nullptr && (!report.conf->agent.submit.shell || !report.conf->agent.submit.commands.empty())) commands = submit_of(report.conf->agent.submit);

@@ -23,6 +23,7 @@ struct SutReport {
     std::string file, error;
     const SutConf* conf = nullptr;
     const FoundContainer* found = nullptr;
+    bool other_programs = false;  ///< made with the agent's programs of another version
     std::size_t restarts = 0;
     bool quarantined = false;
     std::string agent;
@@ -31,7 +32,7 @@ struct SutReport {
     std::string health_why;
     std::optional<LastAction> last_action;
     std::string evidence;  ///< JSON; empty: none
-    std::deque<PastAction> history;  ///< newest first
+    std::vector<PastAction> history;  ///< newest first
 };
 
 struct FleetReport {
@@ -50,7 +51,7 @@ struct Event {
 
 [[nodiscard]] std::string encode(const SutReport& report);
 /// The history in an earlier `fleet/sut/<sut>`; empty for anything that has none.
-[[nodiscard]] std::deque<PastAction> decode_history(std::string_view report);
+[[nodiscard]] std::vector<PastAction> decode_history(std::string_view report);
 /// The evidence in it, as JSON; empty when there is none.
 [[nodiscard]] std::string decode_evidence(std::string_view report);
 [[nodiscard]] std::string encode(const FleetReport& report);

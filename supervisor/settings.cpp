@@ -22,7 +22,8 @@ tl::expected<Settings, int> read_settings(int argc, char** argv) {
     option("--docker-cert-path", out.docker_cert_path, "DOCKER_CERT_PATH", "folder with ca.pem, cert.pem and key.pem (default: $HOME/.docker)");
     option("--broker", out.broker, "SUTFLEET_BROKER", "the broker, mqtt://host:port or mqtts://host:port");
     option("--ca", out.ca, "SUTFLEET_CA", "file with the certificate of its CA, for mqtts:// (default: the system's)");
-    option("--agent-broker", out.agent_broker, "SUTFLEET_AGENT_BROKER", "the broker as agents reach it (default: as --broker)");
+    option("--agent-broker", out.agent_broker, "SUTFLEET_AGENT_BROKER", "the broker as agents reach it, mqtt:// or mqtts:// (default: as --broker)");
+    option("--agent-ca", out.agent_ca, "SUTFLEET_AGENT_CA", "file with the certificate of its CA, given to agents for mqtts:// (default: as --ca)");
     option("--user", out.user, "SUTFLEET_USER", "broker user");
     option("--password-file", out.password_file, "SUTFLEET_PASSWORD_FILE", "file with its password");
     option("--console-env", out.console_env, "SUTFLEET_ENV_FILE", "file to be made for sutctl beside this program: a broker user of its own, new at each start");
@@ -62,9 +63,13 @@ tl::expected<Settings, int> read_settings(int argc, char** argv) {
     out.host_rules.agent_image = out.agent_image;
     if (out.metrics.empty()) out.metrics = "unix://" + out.state_dir + "/metrics.sock";
     if (out.agent_broker.empty()) out.agent_broker = out.broker;
-    if (out.agent_broker.starts_with("mqtts://") || out.agent_broker.starts_with("wss://")) {
-        std::cerr << "supervisor: --agent-broker: expected mqtt://host:port, found '" << out.agent_broker
-                  << "'; agents speak without TLS, within the network of their stack\n";
+    if (!out.agent_tls() && !out.agent_broker.empty() && !out.agent_broker.starts_with("mqtt://")) {
+        std::cerr << "supervisor: --agent-broker: expected mqtt://host:port or mqtts://host:port, found '" << out.agent_broker << "'\n";
+        return tl::make_unexpected(2);
+    }
+    if (out.agent_ca.empty()) out.agent_ca = out.ca;
+    if (out.agent_tls() && out.agent_ca.empty()) {
+        std::cerr << "supervisor: --agent-broker " << out.agent_broker << ": expected --agent-ca, too: an agent's image may know no authorities\n";
         return tl::make_unexpected(2);
     }
     return out;

@@ -13,6 +13,7 @@ struct Settings {
     std::string broker;         ///< URL for the supervisor itself
     std::string ca;             ///< file of its authorities, for mqtts://
     std::string agent_broker;   ///< URL as the agents reach it
+    std::string agent_ca;       ///< file of its authorities for them, for mqtts://
     std::string user = "supervisor";
     std::string password_file;
     std::string console_env;     ///< empty: no console
@@ -30,6 +31,8 @@ struct Settings {
     HostRules host_rules;  ///< what confs may ask of the host
     bool plan_only = false;
     bool open = false;  ///< the broker asks nobody for a password
+
+    [[nodiscard]] bool agent_tls() const { return agent_broker.starts_with("mqtts://"); }
 };
 
 /// The beginning of our own container's id, in a container; "?" when it cannot be read.

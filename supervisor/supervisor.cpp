@@ -6,7 +6,9 @@
 #include <array>
 #include <csignal>
 
+#include "certificate.hpp"
 #include "failure.hpp"
+#include "program_tree.hpp"
 #include "sys/clock.hpp"
 #include "sys/file.hpp"
 #include "sys/log.hpp"
@@ -16,6 +18,8 @@ namespace {
 
 using namespace std::chrono_literals;
 using sys::Level;
+
+constexpr auto k_timer_slack = 500ms;  ///< each agent's heartbeat has a timer: those of one moment are one turn
 
 std::string now_text() { return format_rfc3339(sys::wall_now()); }
 
@@ -93,6 +97,7 @@ Supervisor::Supervisor(const Settings& settings, sys::Wake wake, sys::Signals si
       contexts_(settings.context_dir),
       secrets_(settings.secrets_dir),
       registrar_(settings.state_dir, settings.auth_dir),
+      fleet_(program_build(settings.agent_tree).value_or("")),
       sessions_(wake_),
       executor_(std::make_unique<Executor>(settings_, *engine_, wake_)),
       lookout_(std::make_unique<Lookout>(settings_, *engine_, wake_)),
@@ -102,6 +107,9 @@ Supervisor::Supervisor(const Settings& settings, sys::Wake wake, sys::Signals si
 Result<void> Supervisor::connect() {
     warn_if_open();
     if (auto done = open_console(); !done) return done;
+    auto authority = read_authority(settings_);
+    if (!authority) return fail(authority.error());
+    agent_ca_ = *std::move(authority);
     if (!settings_.password_file.empty())
         if (auto done = registrar_.finish_own(settings_.password_file); !done) return done;
     mqtt::SessionOptions options;
@@ -111,11 +119,13 @@ Result<void> Supervisor::connect() {
     options.client_id = mqtt::own_client_id(options.user);
     options.password = [path = settings_.password_file] { return sys::read_short_text(path); };
     options.will = mqtt::Will{topics_.fleet_supervisor(), std::string(k_offline)};
-    options.subscriptions = {{topics_.of_all(k_agent), 1, true},      {topics_.of_all(k_jobs), 1, true},
+    // A heartbeat that is lost is followed by another: at QoS 0 it needs no acknowledgement.
+    options.subscriptions = {{topics_.of_all(k_agent), 0, true},      {topics_.of_all(k_jobs), 1, true},
                              {topics_.of_all(k_submit), 1, true},     {topics_.fleet_command("+"), 1, false},
                              {topics_.of_all("cmd/resume"), 1, false},  {topics_.fleet_sut("+"), 1, true}};
     for (auto& one : Pools::subscriptions(topics_)) options.subscriptions.push_back(std::move(one));
-    session_ = mqtt::Session::open(std::move(options), wake_);
+    session_ = mqtt::Session::open(std::move(options), wake_,
+                                   [this](const mqtt::Message& message) { return said_again_.take(message, sys::steady_now()); });
     board_.set(topics_.fleet_supervisor(), "online");
     auto pools = Pools::open(settings_.state_dir + "/queues.journal", topics_);
     if (!pools) return fail(pools.error());
@@ -137,7 +147,7 @@ int Supervisor::run() {
         if (found_known_ && confs_.known()) {
             fleet_.decide(now);
             act(now);
-            keep_sooner(until, fleet_.wake_at());
+            if (const auto due = fleet_.wake_at()) keep_sooner(until, std::max(*due, now + k_timer_slack));
         }
         look_at_certificate(now);
         rotate_own(now);
@@ -176,6 +186,7 @@ void Supervisor::take_signals() {
         confs_.touch_all();
         contexts_.touch();
         fleet_.touch_all();
+        certificate_look_at_ = {};
         next_look_ = {};
     }
 }
@@ -242,13 +253,13 @@ void Supervisor::register_users(const std::set<SutName>& changed) {
 
 Wanted Supervisor::wanted(const SutName& sut, const ConfFile& file) const {
     Wanted one;
-    if (!file.trouble().empty() || !file.conf || !context_trouble(contexts_, settings_, *file.conf).empty()) {
+    if (!file.conf || !trouble_of(contexts_, settings_, file).empty()) {
         one.kind = Wanted::Kind::broken;
         return one;
     }
     one.kind = file.conf->enabled ? Wanted::Kind::run : Wanted::Kind::parked;
     one.config_hash = config_hash(settings_, with_image(contexts_, *file.conf));
-    one.delivery_hash = delivery_hash(settings_, sut, file);
+    one.delivery_hash = delivery_hash(settings_, sut, file, agent_ca_);
     one.max_age = file.conf->agent.health.max_age;
     one.restart_on_unhealthy = file.conf->agent.health.restart_on_unhealthy;
     return one;
@@ -265,14 +276,14 @@ void Supervisor::begin(const Action& action, SteadyTime now) {
     auto& history = fleet_.know(action.sut);
     history.busy = true;
     under_way_[action.sut] = history.failures > 0;
-    Task task{action, {}, registrar_.newest(action.sut), {}, {}, 20s, false, false, fleet_.totals().agents};
+    Task task{action, {}, {registrar_.newest(action.sut), agent_ca_}, {}, {}, 20s, false, false, fleet_.totals().agents};
     if (const auto file = confs_.files().find(action.sut); file != confs_.files().end() && file->second.conf) {
         task.file = file->second;
         if (context_trouble(contexts_, settings_, *task.file.conf).empty())
             task.file.conf = with_image(contexts_, *std::move(task.file.conf));
         else
             task.file.conf.reset();  // nothing can be made of it now
-        task.delivery_hash = delivery_hash(settings_, action.sut, file->second);
+        task.delivery_hash = delivery_hash(settings_, action.sut, file->second, agent_ca_);
         task.stop_timeout = std::chrono::ceil<std::chrono::seconds>(file->second.conf->agent.timeouts.stop) + 10s;
     }
     if (const auto* found = fleet_.found(action.sut)) task.container = found->id;
@@ -367,6 +378,8 @@ Result<std::string> Supervisor::plan(const Settings& settings) {
     if (!engine) return fail(engine.error());
     auto found = (*engine)->agents(settings.stack);
     if (!found) return fail(found.error());
+    const auto authority = read_authority(settings);
+    if (!authority) return fail(authority.error());
     ConfFolder confs(settings.conf_dir, &settings.host_rules);
     confs.scan(sys::steady_now());
     if (!confs.known()) return fail(ErrorKind::permanent, confs.complaints().begin()->second);
@@ -387,25 +400,24 @@ Result<std::string> Supervisor::plan(const Settings& settings) {
     }
     for (const auto& [sut, file] : confs.files()) {
         Wanted one;
-        one.kind = file.conf && file.trouble().empty() ? (file.conf->enabled ? Wanted::Kind::run : Wanted::Kind::parked) : Wanted::Kind::broken;
+        const bool sound = file.conf && trouble_of(contexts, settings, file).empty();
+        one.kind = !sound ? Wanted::Kind::broken : file.conf->enabled ? Wanted::Kind::run : Wanted::Kind::parked;
         if (file.conf) {
-            if (!context_trouble(contexts, settings, *file.conf).empty()) one.kind = Wanted::Kind::broken;
             one.config_hash = config_hash(settings, with_image(contexts, *file.conf));
             observation.history[sut].image = missing_image(**engine, contexts, *file.conf);
-            one.delivery_hash = delivery_hash(settings, sut, file);
+            one.delivery_hash = delivery_hash(settings, sut, file, *authority);
         }
         observation.history[sut].delivered_hash =
             sys::read_file(settings.state_dir + "/delivered/" + sut.str(), 64).value_or(one.delivery_hash);
         observation.wanted.insert_or_assign(sut, one);
     }
     observation.fleet_before = observation.found.size();
+    observation.programs = program_build(settings.agent_tree).value_or("");
     const auto plan = reconcile(observation, sys::steady_now());
     auto text = to_text(plan);
     if (const auto info = (*engine)->ping()) text += interval_line(plan, observation.wanted.size(), info->cpus);
     for (const auto& [sut, file] : confs.files())
-        if (!file.trouble().empty())
-            text += "error " + sut.str() + ": " + file.trouble() + "\n";
-        else if (const auto why = context_trouble(contexts, settings, *file.conf); !why.empty())
+        if (const auto why = trouble_of(contexts, settings, file); !why.empty())
             text += "error " + sut.str() + ": " + why + "\n";
     for (const auto& [name, why] : confs.complaints()) text += "error " + name + ": " + why + "\n";
     return text;

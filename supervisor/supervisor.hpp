@@ -29,6 +29,7 @@
 #include "reconcile.hpp"
 #include "registrar.hpp"
 #include "report.hpp"
+#include "said_again.hpp"
 #include "secret_store.hpp"
 #include "session_ender.hpp"
 #include "settings.hpp"
@@ -107,6 +108,7 @@ class Supervisor {
     void settle_credential(const SutName& sut, const std::string& credential);
     void restore_users();
     void look_at_certificate(SteadyTime now);
+    void look_at_authority();
     [[nodiscard]] std::string broker_word() const;
     void warn_if_open() const;
 
@@ -127,6 +129,7 @@ class Supervisor {
     void report_sut(const SutName& sut);
     void correct_the_dead(const SutName& sut);
     void clear_retired(SteadyTime now);
+    bool begin_clearing(const SutName& sut, SteadyTime now);
     bool clear_purged(const SutName& sut, SteadyTime now);
     [[nodiscard]] std::optional<PoolSut> as_pool_sut(const SutName& sut) const;
     void say(const Event& event);
@@ -148,6 +151,7 @@ class Supervisor {
     SecretStore secrets_;
     Registrar registrar_;
     mqtt::Board board_;
+    SaidAgain said_again_{topics_};
     std::unique_ptr<mqtt::Session> session_;
     std::unique_ptr<Pools> pools_;
 
@@ -182,6 +186,8 @@ class Supervisor {
     SteadyTime look_for_gone_at_{};
     std::map<JobId, std::optional<SteadyTime>> asked_gone_;  ///< and when again; nothing: there is no answer yet
     SteadyTime certificate_look_at_{};
+    std::string agent_ca_;     ///< what is given to agents to check it by; empty: no TLS
+    std::string authority_trouble_;
     std::string certificate_;  ///< how long it lasts
     bool stopping_ = false;
 
@@ -197,7 +203,10 @@ class Supervisor {
 };
 
 [[nodiscard]] SutConf with_image(const ContextFolder& contexts, SutConf conf);
+/// What of its context keeps a conf from being acted on; empty: nothing.
 [[nodiscard]] std::string context_trouble(const ContextFolder& contexts, const Settings& settings, const SutConf& conf);
+/// What of itself or its context does.
+[[nodiscard]] std::string trouble_of(const ContextFolder& contexts, const Settings& settings, const ConfFile& file);
 
 inline constexpr std::chrono::seconds k_look_again{30};  ///< at the whole fleet, for an event that was lost
 

@@ -18,7 +18,7 @@ SutConf with_image(const ContextFolder& contexts, SutConf conf) {
 namespace {
 
 /// Why a context is not acted on; empty when it is.
-std::string trouble_of(const ContextFile& file, const Settings& settings) {
+std::string fault_of(const ContextFile& file, const Settings& settings) {
     if (!file.context) return file.error;
     auto why = settings.host_rules.refuse_image(file.context->image);
     return why.empty() ? engine_trouble(*file.context, settings.docker_host) : "image: " + why;
@@ -26,12 +26,16 @@ std::string trouble_of(const ContextFile& file, const Settings& settings) {
 
 }  // namespace
 
-/// What of its context keeps a conf from being acted on; empty: nothing.
 std::string context_trouble(const ContextFolder& contexts, const Settings& settings, const SutConf& conf) {
     const auto& name = conf.container.context;
     if (name.empty() || !conf.enabled) return {};
-    const auto why = trouble_of(contexts.find(name), settings);
+    const auto why = fault_of(contexts.find(name), settings);
     return why.empty() ? why : "context '" + name + "': " + why;
+}
+
+std::string trouble_of(const ContextFolder& contexts, const Settings& settings, const ConfFile& file) {
+    auto why = file.trouble();
+    return why.empty() && file.conf ? context_trouble(contexts, settings, *file.conf) : why;
 }
 
 std::optional<SteadyTime> Supervisor::observe_contexts(SteadyTime now) {
@@ -45,7 +49,7 @@ std::optional<SteadyTime> Supervisor::observe_contexts(SteadyTime now) {
     for (auto& news : supply_->take()) note(std::move(news), now);
     for (const auto& name : images_.begin(now)) {
         const auto file = contexts_.find(name);
-        const auto trouble = trouble_of(file, settings_);
+        const auto trouble = fault_of(file, settings_);
         if (trouble.empty())
             supply_->make({name, *file.context});
         else

@@ -9,6 +9,8 @@ namespace sutfleet::agent_files {
 /// Our programs with their loader and libraries: one read-only volume per build, shared by all agents.
 inline constexpr std::string_view k_programs = "/opt/sutfleet";
 inline constexpr std::string_view k_agent_entry = "/opt/sutfleet/bin/agent-entry";
+/// The same for a broker that is reached by TLS: OpenSSL costs each process that has it 500 KB of memory.
+inline constexpr std::string_view k_agent_entry_tls = "/opt/sutfleet/bin/agent-entry-tls";
 inline constexpr std::string_view k_healthcheck = "/opt/sutfleet/bin/healthcheck";
 
 /// The conf volume, read-only. Each delivery is a new folder `.g<N>`; `.current` is a link to the newest;
@@ -19,6 +21,8 @@ inline constexpr std::string_view k_conf_current = "/sut/.current";
 /// In the current folder: what the agent runs by (JSON, see conf/agent_conf.hpp) and its broker password.
 inline constexpr std::string_view k_agent_conf = "agent.json";
 inline constexpr std::string_view k_credential = ".credential";
+/// Beside them where the broker is reached by TLS: the certificates by which its own is checked (PEM).
+inline constexpr std::string_view k_authority = ".ca.pem";
 
 /// The state volume, read-write: jobs and logs. Survives the container.
 inline constexpr std::string_view k_state = "/var/lib/sutfleet";

@@ -35,6 +35,8 @@ std::string Board::get(const std::string& topic) const {
 void Board::flush(Session& session, SteadyTime now) {
     if (!session.connected()) return;
     if (session.epoch() != epoch_ || now >= all_at_) {
+        // What was cleared is known to be so once a connection has lasted.
+        if (session.epoch() == epoch_) std::erase_if(wanted_, [this](const auto& one) { return one.second.empty() && !dirty_.contains(one.first); });
         epoch_ = session.epoch();
         all_at_ = now + k_republish_all;
         for (const auto& [topic, payload] : wanted_) dirty_.insert(topic);
@@ -48,7 +50,6 @@ void Board::flush(Session& session, SteadyTime now) {
         publication.quiet = true;
         publication.retain = true;
         if (!session.publish(publication)) return;
-        if (payload.empty()) wanted_.erase(*at);
     }
     if (due) sys::crash_point("retained: published");
 }

@@ -88,7 +88,7 @@ struct Connection {
 class PahoSession final : public Session {
   public:
     PahoSession(SessionOptions options, const sys::Wake& wake, Intake intake)
-        : options_(std::move(options)), wake_(wake), intake_(std::move(intake)), inbox_(wake) {
+        : options_(std::move(options)), url_(options_.url), wake_(wake), intake_(std::move(intake)), inbox_(wake) {
         thread_ = std::jthread([this](const std::stop_token& stop) { keep_connected(stop); });
     }
     ~PahoSession() override {
@@ -106,6 +106,7 @@ class PahoSession final : public Session {
     Drained drain() override;
     Result<void> subscribe(const Subscription& wanted) override;
     Result<void> unsubscribe(const std::string& filter) override;
+    void move_to(const std::string& url) override;
     void close(std::chrono::milliseconds limit) override;
 
   private:
@@ -114,15 +115,17 @@ class PahoSession final : public Session {
     void keep_connected(const std::stop_token& stop);
     Result<void> connect_once(const std::stop_token& stop);
     void wait_for_loss(const std::stop_token& stop);
+    void leave(::mqtt::async_client& client) const;
     void set_callbacks(::mqtt::async_client& client);
     void lost(const std::string& why);
     std::chrono::milliseconds next_delay(unsigned failures);
 
-    const SessionOptions options_;
+    const SessionOptions options_;  ///< but for the URL
+    std::string url_;
     const sys::Wake& wake_;
     const Intake intake_;
     Inbox inbox_;
-    mutable std::mutex mutex_;  ///< guards connection_ and last_error_
+    mutable std::mutex mutex_;  ///< guards url_, connection_ and last_error_
     std::condition_variable_any changed_;
     std::shared_ptr<Connection> connection_;
     std::string last_error_ = "not connected yet";
@@ -166,14 +169,19 @@ void PahoSession::lost(const std::string& why) {
 }
 
 Result<void> PahoSession::connect_once(const std::stop_token& stop) try {
-    const auto connection = std::make_shared<Connection>(inbox_, options_);
+    auto options = options_;
+    {
+        const std::scoped_lock lock(mutex_);
+        options.url = url_;
+        lost_ = false;
+    }
+    const auto connection = std::make_shared<Connection>(inbox_, options);
     set_callbacks(*connection->client);
-    lost_ = false;
     {
         const std::scoped_lock lock(mutex_);
         connection_ = connection;
     }
-    if (auto up = establish(*connection->client, options_, k_answer_limit, stop); !up) return up;
+    if (auto up = establish(*connection->client, options, k_answer_limit, stop); !up) return up;
     const std::scoped_lock lock(mutex_);
     if (lost_) return fail(ErrorKind::transient, last_error_);
     last_error_.clear();
@@ -185,10 +193,25 @@ Result<void> PahoSession::connect_once(const std::stop_token& stop) try {
     return fail(ErrorKind::transient, error.what());
 }
 
+void PahoSession::move_to(const std::string& url) {
+    {
+        const std::scoped_lock lock(mutex_);
+        url_ = url;
+    }
+    lost("the broker is reached at another address now");
+}
+
 void PahoSession::wait_for_loss(const std::stop_token& stop) {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, stop, [this] { return lost_.load(); });
     connected_ = false;
+}
+
+/// A connection that is given up while it is good: Paho ends it in good order, and then the broker does not publish the will.
+void PahoSession::leave(::mqtt::async_client& client) const try {
+    if (options_.will) client.publish(::mqtt::make_message(options_.will->topic, options_.will->payload, 1, true))->wait_for(1s);
+    client.disconnect()->wait_for(1s);
+} catch (const std::exception&) {  // it was lost meanwhile
 }
 
 std::chrono::milliseconds PahoSession::next_delay(unsigned failures) {
@@ -212,6 +235,7 @@ void PahoSession::keep_connected(const std::stop_token& stop) {
             const std::scoped_lock lock(mutex_);
             old = std::exchange(connection_, nullptr);
         }
+        if (!stop.stop_requested() && old && old->client->is_connected()) leave(*old->client);
         old.reset();
         wake_.notify();
         std::unique_lock lock(mutex_);

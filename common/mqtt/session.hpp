@@ -105,6 +105,8 @@ class Session {
     /// For this connection only; what SessionOptions names is subscribed again at each connect.
     virtual Result<void> subscribe(const Subscription& wanted) = 0;
     virtual Result<void> unsubscribe(const std::string& filter) = 0;
+    /// Goes on at another address of the broker, as after a lost connection.
+    virtual void move_to(const std::string& url) = 0;
     /// Waits for what is in flight, then disconnects cleanly, so that the will is not published.
     virtual void close(std::chrono::milliseconds limit) = 0;
 };

@@ -50,6 +50,7 @@ std::optional<double> decimal(std::string_view text, bool whole) {
     double value = 0;
     const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), value, std::chars_format::fixed);
     if (error != std::errc{} || rest != text.data() + text.size()) return std::nullopt;
+    if (value == 0 && text.starts_with('-')) return std::nullopt;  // it would get past `min: 0`, and be an option where it lands
     return value;
 }
 

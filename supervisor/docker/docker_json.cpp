@@ -170,6 +170,7 @@ Result<FoundContainer> decode_container(std::string_view text) {
             out.stack = text_at(*labels, "io.sutfleet.stack");
             out.sut = text_at(*labels, "io.sutfleet.sut");
             out.config_hash = text_at(*labels, "io.sutfleet.config-hash");
+            out.programs = text_at(*labels, "io.sutfleet.programs");
         }
         const auto& state = from.at("State");
         out.status = status_of(text_at(state, "Status"));

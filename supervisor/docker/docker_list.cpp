@@ -69,6 +69,7 @@ class SummaryReader final : public nlohmann::json_sax<nlohmann::json> {
         if (inner_ == "io.sutfleet.stack") one.stack = text;
         if (inner_ == "io.sutfleet.sut") one.sut = text;
         if (inner_ == "io.sutfleet.config-hash") one.config_hash = text;
+        if (inner_ == "io.sutfleet.programs") one.programs = text;
     }
     /// `Up 2 hours (healthy)`, `Exited (137) 3 seconds ago`
     static void take_status(FoundContainer& one, const std::string& text) {

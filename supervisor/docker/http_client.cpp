@@ -13,16 +13,25 @@
 namespace sutfleet::docker {
 namespace {
 
-struct Cleanup {
-    void operator()(CURL* handle) const { curl_easy_cleanup(handle); }
+struct FreeHeaders {
     void operator()(curl_slist* list) const { curl_slist_free_all(list); }
 };
-using Handle = std::unique_ptr<CURL, Cleanup>;
-using Headers = std::unique_ptr<curl_slist, Cleanup>;
+using Headers = std::unique_ptr<curl_slist, FreeHeaders>;
+
+Headers headers_of(std::initializer_list<const char*> lines) {
+    Headers out;
+    for (const auto* line : lines)
+        if (auto* longer = curl_slist_append(out.get(), line)) static_cast<void>(out.release()), out.reset(longer);
+    return out;
+}
+
+using Begun = std::function<void()>;
+using Sink = std::function<bool(std::string_view)>;
+using GoOn = std::function<bool()>;
 
 struct Collection {
     CURL* curl;
-    const std::function<bool(std::string_view)>& sink;
+    const Sink& sink;
     std::string& body;
     bool sink_ended = false;
 };
@@ -42,34 +51,34 @@ std::size_t collect(char* bytes, std::size_t size, std::size_t count, void* into
     return 0;
 }
 
-struct Stream {
-    const std::function<bool(std::string_view)>& sink;
-    const std::function<bool()>& go_on;
-    const std::function<void()>& begun;
-};
+/// A function of the caller's, as libcurl carries it.
+template <typename Function>
+void* carried(const Function& function) {
+    return const_cast<Function*>(&function);
+}
 
 /// The empty line ends the headers.
-std::size_t hear_header(char* bytes, std::size_t size, std::size_t count, void* into) noexcept try {
-    if (std::string_view(bytes, size * count) == "\r\n") static_cast<Stream*>(into)->begun();
+std::size_t hear_header(char* bytes, std::size_t size, std::size_t count, void* begun) noexcept try {
+    if (std::string_view(bytes, size * count) == "\r\n") (*static_cast<const Begun*>(begun))();
     return size * count;
 } catch (...) {
     return 0;
 }
 
-std::size_t pass_on(char* bytes, std::size_t size, std::size_t count, void* into) noexcept try {
-    return static_cast<Stream*>(into)->sink({bytes, size * count}) ? size * count : 0;
+std::size_t pass_on(char* bytes, std::size_t size, std::size_t count, void* sink) noexcept try {
+    return (*static_cast<const Sink*>(sink))({bytes, size * count}) ? size * count : 0;
 } catch (...) {
     return 0;
 }
 
 struct Sending {
-    const HttpClient::Transfer& request;
+    const ByteSource& source;
     std::optional<Error> error;  ///< of the source
 };
 
 std::size_t give(char* into, std::size_t size, std::size_t count, void* from) noexcept try {
     auto& sending = *static_cast<Sending*>(from);
-    const auto got = sending.request.source(into, size * count);
+    const auto got = sending.source(into, size * count);
     if (got) return *got;
     sending.error = got.error();
     return CURL_READFUNC_ABORT;
@@ -77,23 +86,21 @@ std::size_t give(char* into, std::size_t size, std::size_t count, void* from) no
     return CURL_READFUNC_ABORT;
 }
 
-std::size_t hand_on(char* bytes, std::size_t size, std::size_t count, void* into) noexcept try {
-    static_cast<Sending*>(into)->request.sink({bytes, size * count});
-    return size * count;
-} catch (...) {
-    return 0;
-}
-
-int ask_on(void* from, curl_off_t, curl_off_t, curl_off_t, curl_off_t) noexcept try {
-    return static_cast<Sending*>(from)->request.go_on() ? 0 : 1;
+int progress(void* go_on, curl_off_t, curl_off_t, curl_off_t, curl_off_t) noexcept try {
+    return (*static_cast<const GoOn*>(go_on))() ? 0 : 1;
 } catch (...) {
     return 1;
 }
 
-int progress(void* from, curl_off_t, curl_off_t, curl_off_t, curl_off_t) noexcept try {
-    return static_cast<Stream*>(from)->go_on() ? 0 : 1;
-} catch (...) {
-    return 1;
+void take_answer(CURL* curl, const Sink& sink) {
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, pass_on);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, carried(sink));
+}
+
+void ask_on(CURL* curl, const GoOn& go_on) {
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, progress);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, carried(go_on));
 }
 
 /// As the docker CLI completes it.
@@ -101,11 +108,6 @@ std::string with_port(std::string place, bool tls) {
     const auto after_v6 = place.rfind(']');
     const auto colon = place.find(':', after_v6 == std::string::npos ? 0 : after_v6);
     return colon == std::string::npos ? std::move(place) + (tls ? ":2376" : ":2375") : std::move(place);
-}
-
-Result<void> check_call(std::string_view method, const std::string& path) {
-    if (is_listed(method, path)) return {};
-    return fail(ErrorKind::permanent, std::string(method) + " " + path.substr(0, path.find('?')) + " is not on the list of calls in docker/calls.hpp");
 }
 
 std::string home_folder() {
@@ -136,8 +138,16 @@ Result<HttpClient> HttpClient::open(const EngineAddress& address) {
     return client;
 }
 
-void HttpClient::prepare(void* curl, const std::string& url, char* detail) const {
-    curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
+void HttpClient::EndHandle::operator()(void* curl) const { curl_easy_cleanup(curl); }
+
+Result<HttpClient::Handle> HttpClient::begin(std::string_view method, const std::string& path, char* detail) const {
+    if (!is_listed(method, path))
+        return fail(ErrorKind::permanent, std::string(method) + " " + path.substr(0, path.find('?')) + " is not on the list of calls in docker/calls.hpp");
+    if (auto readable = tls_.check(); !readable) return fail(readable.error().with("engine at " + base_));
+    Handle handle(curl_easy_init());
+    if (!handle) return fail(ErrorKind::transient, "out of memory");
+    CURL* curl = handle.get();
+    curl_easy_setopt(curl, CURLOPT_URL, (base_ + path).c_str());
     curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);  // no name makes another path by its dots
     if (!socket_.empty()) curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, socket_.c_str());
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, 5'000L);
@@ -145,6 +155,7 @@ void HttpClient::prepare(void* curl, const std::string& url, char* detail) const
     curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, detail);
     tls_.apply(curl);
+    return handle;
 }
 
 Error HttpClient::explain(void* curl, int code, const char* detail) const {
@@ -161,17 +172,12 @@ Error HttpClient::explain(void* curl, int code, const char* detail) const {
 }
 
 Result<HttpAnswer> HttpClient::send(const Request& request) const {
-    if (auto may = check_call(request.method, request.path); !may) return fail(may.error());
-    if (auto readable = tls_.check(); !readable) return fail(readable.error().with("engine at " + base_));
-    const Handle handle(curl_easy_init());
-    if (!handle) return fail(ErrorKind::transient, "out of memory");
-    CURL* curl = handle.get();
-    HttpAnswer answer;
     char detail[CURL_ERROR_SIZE] = "";
-    const std::string url = base_ + request.path;
-    const Headers headers(curl_slist_append(
-        curl_slist_append(nullptr, ("Content-Type: " + request.content_type).c_str()), "Expect:"));
-    prepare(curl, url, detail);
+    const auto handle = begin(request.method, request.path, detail);
+    if (!handle) return fail(handle.error());
+    CURL* curl = handle->get();
+    HttpAnswer answer;
+    const auto headers = headers_of({("Content-Type: " + request.content_type).c_str(), "Expect:"});
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request.method.c_str());
     if (request.method != "GET") {
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request.body.data());
@@ -191,50 +197,35 @@ Result<HttpAnswer> HttpClient::send(const Request& request) const {
 
 Result<void> HttpClient::stream(const std::string& path, const std::function<bool(std::string_view)>& sink,
                                 const std::function<bool()>& go_on, const std::function<void()>& begun) const {
-    if (auto may = check_call("GET", path); !may) return may;
-    if (auto readable = tls_.check(); !readable) return fail(readable.error().with("engine at " + base_));
-    const Handle handle(curl_easy_init());
-    if (!handle) return fail(ErrorKind::transient, "out of memory");
-    CURL* curl = handle.get();
-    Stream stream{sink, go_on, begun};
     char detail[CURL_ERROR_SIZE] = "";
-    const std::string url = base_ + path;
-    prepare(curl, url, detail);
+    const auto handle = begin("GET", path, detail);
+    if (!handle) return fail(handle.error());
+    CURL* curl = handle->get();
     curl_easy_setopt(curl, CURLOPT_FAILONERROR, 1L);
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, pass_on);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &stream);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, hear_header);
-    curl_easy_setopt(curl, CURLOPT_HEADERDATA, &stream);
-    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, progress);
-    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, &stream);
+    curl_easy_setopt(curl, CURLOPT_HEADERDATA, carried(begun));
+    take_answer(curl, sink);
+    ask_on(curl, go_on);
     const auto code = curl_easy_perform(curl);
     if (code == CURLE_OK || code == CURLE_WRITE_ERROR || code == CURLE_ABORTED_BY_CALLBACK) return {};
     return fail(explain(curl, code, detail));
 }
 
 Result<long> HttpClient::transfer(const Transfer& request) const {
-    if (auto may = check_call("POST", request.path); !may) return fail(may.error());
-    if (auto readable = tls_.check(); !readable) return fail(readable.error().with("engine at " + base_));
-    const Handle handle(curl_easy_init());
-    if (!handle) return fail(ErrorKind::transient, "out of memory");
-    CURL* curl = handle.get();
-    Sending sending{request, std::nullopt};
     char detail[CURL_ERROR_SIZE] = "";
-    const std::string url = base_ + request.path;
-    const Headers headers(curl_slist_append(
-        curl_slist_append(curl_slist_append(nullptr, "Content-Type: application/x-tar"), "Transfer-Encoding: chunked"), "Expect:"));
-    prepare(curl, url, detail);
+    const auto handle = begin("POST", request.path, detail);
+    if (!handle) return fail(handle.error());
+    CURL* curl = handle->get();
+    Sending sending{request.source, std::nullopt};
+    const auto headers = headers_of({"Content-Type: application/x-tar", "Transfer-Encoding: chunked", "Expect:"});
+    const Sink sink = [&request](std::string_view bytes) { return request.sink(bytes), true; };
     curl_easy_setopt(curl, CURLOPT_POST, 1L);
     curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers.get());
     curl_easy_setopt(curl, CURLOPT_READFUNCTION, give);
     curl_easy_setopt(curl, CURLOPT_READDATA, &sending);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(request.limit.count()));
-    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, hand_on);
-    curl_easy_setopt(curl, CURLOPT_WRITEDATA, &sending);
-    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
-    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, ask_on);
-    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, &sending);
+    take_answer(curl, sink);
+    ask_on(curl, request.go_on);
     const auto code = curl_easy_perform(curl);
     if (sending.error) return fail(*sending.error);
     if (code == CURLE_ABORTED_BY_CALLBACK) return fail(ErrorKind::transient, "it was ended");

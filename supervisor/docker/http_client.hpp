@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <string>
 #include <string_view>
 
@@ -52,8 +53,12 @@ class HttpClient {
     Result<long> transfer(const Transfer& request) const;
 
   private:
-    /// What all requests have in common. @param curl a CURL*
-    void prepare(void* curl, const std::string& url, char* detail) const;
+    struct EndHandle {
+        void operator()(void* curl) const;
+    };
+    using Handle = std::unique_ptr<void, EndHandle>;  ///< a CURL
+    /// What all requests have in common. @param detail takes libcurl's own words on an error @return permanent for a call that is not listed
+    Result<Handle> begin(std::string_view method, const std::string& path, char* detail) const;
     [[nodiscard]] Error explain(void* curl, int code, const char* detail) const;
 
     std::string socket_;  ///< empty for TCP

@@ -72,7 +72,28 @@ void Pools::listen(const Settings& settings, const sys::Wake& wake) {
 }
 
 std::vector<mqtt::Subscription> Pools::subscriptions(const Topics& topics) {
-    return {{topics.of_all(k_submit_status), 1, true}, {topics.of_all("res/offer"), 1, false}, {topics.of_all("res/grant"), 1, false}};
+    return {{topics.of_all("res/offer"), 1, false}, {topics.of_all("res/grant"), 1, false}};
+}
+
+/// `submit_status` comes with each heartbeat: it is asked for only of SUTs that may get a job from here.
+void Pools::listen_to_suts(mqtt::Session& session) {
+    if (!std::exchange(served_, false) && listened_revision_ == book_->revision()) return;
+    listened_revision_ = book_->revision();
+    auto queues = shared_;
+    for (const auto& job : book_->open_jobs()) queues.insert(job.queue);
+    for (const auto& queue : queues)
+        if (const auto found = serving_.find(queue); found != serving_.end())
+            for (const auto& sut : found->second)
+                if (!listened_.contains(sut)) listen_to(session, sut);
+    for (auto at = listened_.begin(); at != listened_.end();)
+        at = !suts_.contains(*at) && session.unsubscribe(topics_.of(*at, k_submit_status)) ? listened_.erase(at) : std::next(at);
+}
+
+void Pools::listen_to(mqtt::Session& session, const SutName& sut) {
+    if (session.subscribe({topics_.of(sut, k_submit_status), 0, true}))
+        listened_.insert(sut);
+    else
+        served_ = true;  // at the next turn
 }
 
 void Pools::serve(const SutName& sut, const std::set<std::string>& queues, bool served) {
@@ -85,7 +106,7 @@ void Pools::serve(const SutName& sut, const std::set<std::string>& queues, bool 
         if (!shared && !last_answer_.contains(queue)) shared_.erase(queue);
         if (suts.empty()) serving_.erase(queue);
     }
-    changed_ = true;
+    changed_ = served_ = true;
 }
 
 void Pools::set_sut(const SutName& sut, std::optional<PoolSut> fresh) {
@@ -335,9 +356,12 @@ void Pools::tick(mqtt::Session& session, mqtt::Board& board, SteadyTime now) {
     if (!session.connected()) return;
     if (epoch_ != session.epoch()) {
         epoch_ = session.epoch();
+        listened_.clear();
+        served_ = true;
         for (auto& [id, touch] : touched_) touch.watched = false;
     }
     answer(session);
+    listen_to_suts(session);
     expire();
     ask_again(session, now);
     offer(session, now);
@@ -383,7 +407,9 @@ void Pools::show_queue(const std::string& queue, const std::vector<PoolJob>& job
     }
 }
 
+/// A queue that is shown can be submitted to: nothing is before the first connection that hears submits.
 void Pools::show(mqtt::Board& board, SteadyTime now) {
+    if (intake_ && intake_->epoch() == 0) return;
     if (!std::exchange(changed_, false) && shown_revision_ == book_->revision() && now < show_at_) return;
     show_at_ = now + k_show_again;
     shown_revision_ = book_->revision();

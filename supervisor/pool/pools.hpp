@@ -75,6 +75,8 @@ class Pools {
     void end(PoolJob job, std::string result, std::string reason, std::optional<int> exit);
     void forget_ended(mqtt::Session& session);
     void show(mqtt::Board& board, SteadyTime now);
+    void listen_to_suts(mqtt::Session& session);
+    void listen_to(mqtt::Session& session, const SutName& sut);
     void serve(const SutName& sut, const std::set<std::string>& queues, bool served);
     void changed(const SutName& sut);
     void show_queue(const std::string& queue, const std::vector<PoolJob>& jobs, std::map<std::string, std::string>& shown, SteadyTime now) const;
@@ -88,6 +90,9 @@ class Pools {
     std::map<SutName, PoolSut> suts_;
     std::map<std::string, std::set<SutName>> serving_;  ///< by queue
     std::set<std::string> shared_;                      ///< queues that are more than one SUT's own name
+    std::set<SutName> listened_;  ///< whose `submit_status` is subscribed, over this connection
+    bool served_ = true;          ///< who serves what may have changed since
+    std::uint64_t listened_revision_ = 0;
     struct Said {
         std::string submit_status, agent;
         SteadyTime refused_until{};

@@ -21,7 +21,9 @@ const doors = () => ({
   8883: { url: `mqtts://localhost:${env('SUTFLEET_MQTTS_PORT')}`, ca: ca() },
   9443: { url: `wss://localhost:${env('SUTFLEET_WSS_PORT')}`, ca: ca() },
   1884: { url: `mqtt://${programs}:1884` },
+  8884: { url: `mqtts://${programs}:8884`, ca: ca(), servername: 'broker' },
 });
+const forPrograms = [1884, 8884];
 /** @return the connected client, or the error that the broker gave */
 const enter = (door, options) => new Promise((done) => {
   const { url, ...more } = doors()[door];
@@ -180,16 +182,17 @@ test('another\'s client id', async () => {
 
 test('without a right password', async () => {
   const cases = [];
-  for (const door of [1883, 9001, 8883, 9443, 1884])
+  for (const door of [1883, 9001, 8883, 9443, ...forPrograms])
     for (const [username, word] of [[undefined, undefined], ['', ''], ['operator', ''], ['operator', 'wrong'], ['nobody', secret('operator')], ['#', ''], ['+', ''],
       ['supervisor', secret('operator')], [`${victim}`, password], ['operator\u0000', secret('operator')]])
       cases.push([door, username, word]);
   for (const door of [1883, 9001, 8883, 9443]) cases.push([door, thief, password]); // a SUT's is worth nothing there
-  for (const user of ['operator', 'viewer']) cases.push([1884, user, secret(user)]);
+  for (const user of ['operator', 'viewer']) for (const door of forPrograms) cases.push([door, user, secret(user)]);
+  cases.push([8884, 'supervisor', docker('exec', '-u', '10001', byRole('supervisor'), 'cat', '/var/lib/sutfleet-supervisor/supervisor.password')]);
   await row('come in without a right credential', cases.length, async () => {
     let through = 0;
     for (const [door, username, word] of cases) {
-      const client = await enter(door, { username, password: word, ...(door === 1884 ? { clientId: `sutfleet/${username || 'x'}` } : {}) });
+      const client = await enter(door, { username, password: word, ...(forPrograms.includes(door) ? { clientId: `sutfleet/${username || 'x'}` } : {}) });
       if (inside(client)) ++through;
       await leave(client);
     }

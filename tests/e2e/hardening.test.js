@@ -89,7 +89,7 @@ test('the CIS checks that apply', async () => {
 
 test('the programs are hardened: PIE, full RELRO, stack protector, fortified calls', async () => {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'sutfleet-elf-'));
-  const programs = ['/usr/local/bin/supervisor', '/usr/local/bin/sutctl', ...['agent-entry', 'healthcheck', 'http-probe'].map((one) => `/opt/sutfleet/agent-tree/bin/${one}`),
+  const programs = ['/usr/local/bin/supervisor', '/usr/local/bin/sutctl', ...['agent-entry', 'agent-entry-tls', 'healthcheck', 'http-probe'].map((one) => `/opt/sutfleet/agent-tree/bin/${one}`),
                     '/opt/sutfleet/sutctl/bin/sutctl'];
   const here = programs.map((from, i) => path.join(folder, `${i}-${path.basename(from)}`));
   programs.forEach((from, i) => docker('cp', `${byRole('supervisor')}:${from}`, here[i]));

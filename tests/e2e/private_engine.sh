@@ -23,6 +23,11 @@ stop_engine() {
   "$root/tools/down" --purge >/dev/null 2>&1 || true
   pid=$(cat "$place/docker.pid" 2>/dev/null) && process_is "$pid" dockerd && kill "$pid"
   for _ in $(seq 1 200); do process_is "$pid" dockerd || break; sleep 0.1; done
+  # Shims that outlived a daemon that was killed, with what runs in them.
+  for shim in $(pgrep -f -- "-address $place/"); do
+    pkill -KILL -P "$shim" || true
+    kill -KILL "$shim" 2>/dev/null || true
+  done
   # What a killed daemon left mounted; its data folder is mounted on itself.
   awk -v place="$place/" 'index($2, place) == 1 { print $2 }' /proc/mounts | tac | xargs -r umount -l
   rm -rf "$place"

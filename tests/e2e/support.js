@@ -44,13 +44,13 @@ const sutctl = (...words) => ran('docker', 'exec', byRole('supervisor'), 'sutctl
 const inside = (sut, ...words) => ran('docker', 'exec', container(sut), ...words);
 
 const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
-/** Waits for a condition; the limit is generous, and what was waited for is in the error. */
+/** Waits for a condition; the limit is generous, and what was waited for, a text or what makes one then, is in the error. */
 async function until(what, condition, seconds = 60) {
   const end = Date.now() + seconds * 1000;
   for (;;) {
     const value = await condition();
     if (value) return value;
-    if (Date.now() > end) throw new Error(`after ${seconds} s still not: ${what}`);
+    if (Date.now() > end) throw new Error(`after ${seconds} s still not: ${typeof what === 'function' ? what() : what}`);
     await sleep(50);
   }
 }
@@ -97,7 +97,8 @@ class Explorer {
   mark() { return this.log.length; }
   since(mark, topic) { return this.log.slice(mark).filter((m) => m.topic === topic); }
   until(topic, good, seconds) {
-    return until(`${topic} (now: ${this.get(topic)})`, () => good(this.get(topic)), seconds);
+    return until(() => `${topic}, which says: ${this.get(topic)}; the client ${this.client.connected ? 'is' : 'is not'} connected, its last messages are ${
+      this.log.slice(-5).map((m) => `${new Date(m.at).toISOString()} ${m.topic}`)}`, () => good(this.get(topic)), seconds);
   }
   /** Submits, and waits for the record's end. */
   async job(sut, text, seconds = 60) {

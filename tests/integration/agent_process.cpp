@@ -117,6 +117,18 @@ TEST_CASE("we run as soon as we are woken, and what we start like any other prog
     CHECK(sys::slice_of(agent.pid()) == (usual == sys::Slice{} ? usual : sys::k_shortest_slice));
 }
 
+TEST_CASE("an agent holds no instance of inotify: its user, who may run hundreds of agents and more, has 128") {
+    PrivateAgent agent(AGENT_ENTRY, k_nowhere, shell_rules("echo started; exec sleep 1000"));
+    REQUIRE(logged(agent, "started"));
+    std::size_t descriptors = 0;
+    for (const auto& one : std::filesystem::directory_iterator("/proc/" + std::to_string(agent.pid()) + "/fd")) {
+        std::error_code closed;
+        CHECK_MESSAGE(std::filesystem::read_symlink(one, closed).string().find("inotify") == std::string::npos, one.path());
+        ++descriptors;
+    }
+    CHECK(descriptors > 3);
+}
+
 TEST_CASE("a child has its three streams and no other descriptor of ours, whoever left one open") {
     const test::TempFolder folder;
     const int careless = ::open("/dev/null", O_RDONLY);  // as a library does

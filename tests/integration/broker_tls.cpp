@@ -2,9 +2,11 @@
 #include <doctest/doctest.h>
 
 #include <chrono>
+#include <csignal>
 #include <memory>
 
 #include "certificate.hpp"
+#include "lab.hpp"
 #include "mqtt/session.hpp"
 #include "sutctl_run.hpp"
 #include "sys/clock.hpp"
@@ -128,6 +130,54 @@ TEST_CASE("tls: sutctl checks the certificate by the CA that stands beside its s
     const auto refused = ask(other);
     CHECK(refused.exit == 3);
     CHECK(has(refused.out, "its CA's certificate"));
+}
+
+TEST_CASE("tls: an agent goes where its conf says and checks the broker by what is delivered with it; its process and jobs stay") {
+    const Certificates made({"localhost", "127.0.0.1"}), other({"localhost", "127.0.0.1"});
+    AgentRules rules = test::shell_rules("echo up $$; while :; do sleep 1; done");
+    test::Lab lab(AGENT_ENTRY, rules, made.listeners());
+    lab.submit(R"({"id":"long","command":"echo begun; while [ ! -e go ]; do sleep 0.1; done; echo over"})");
+    REQUIRE(lab.says("job/long", "RUNNING"));
+    const auto deliver = [&](const Certificates& by) {
+        lab.agent->set_broker(made.urls().front(), text_of(by.ca()));
+        lab.agent->deliver(rules);
+    };
+    deliver(other);
+    REQUIRE(lab.says("agent", "offline"));  // and not back: the certificate is refused
+    REQUIRE(eventually([&] { return has(lab.agent->err(), "broker") && has(lab.agent->heartbeat(), "broker"); }));
+    lab.submit(R"({"id":"next","command":"true"})");
+    CHECK(lab.get("job/next").empty());
+    CHECK(lab.get("agent") == "offline");
+    deliver(made);
+    REQUIRE(lab.says("agent", "ok"));
+    CHECK(lab.says("job/next", "QUEUED"));
+    const auto places = lab.agent->folder() + "/state/jobs/long/";
+    REQUIRE(sys::write_file_atomic(places + "go", "", 0600, sys::Durability::fast));
+    CHECK(lab.says("job/long", "SUCCEEDED"));
+    CHECK(lab.says("job/next", "SUCCEEDED"));
+    CHECK(lab.agent->log().find("up ") == lab.agent->log().rfind("up "));
+    // It comes so at its start, too.
+    lab.restart_agent(SIGKILL);
+    REQUIRE(lab.says("agent", "ok"));
+    CHECK(test::is_final(lab.run("last", R"({"id":"last","command":"true"})")));
+}
+
+TEST_CASE("tls: the supervisor takes no address for agents that they could not check") {
+    const auto ran = test::run({SUPERVISOR, "--agent-broker", "mqtts://lab:8884", "--plan"}, {});
+    CHECK(ran.exit == 2);
+    CHECK(has(ran.out, "expected --agent-ca"));
+    CHECK(test::run({SUPERVISOR, "--agent-broker", "wss://lab:9443", "--agent-ca", "x", "--plan"}, {}).exit == 2);
+    const Certificates made({"localhost"});
+    const auto read = [](const std::string& url, const std::string& path) {
+        Settings settings;
+        settings.agent_broker = url;
+        settings.agent_ca = path;
+        return read_authority(settings);
+    };
+    CHECK(read("mqtt://broker:1884", "/no/ca.pem")->empty());
+    CHECK(*read("mqtts://lab:8884", made.ca()) == text_of(made.ca()));
+    CHECK(has(read("mqtts://lab:8884", "/etc/passwd").error().message, "expected a certificate"));
+    CHECK_FALSE(read("mqtts://lab:8884", "/no/ca.pem"));
 }
 
 TEST_CASE("certificate: degraded from 14 days before its end, with the date and what to do") {

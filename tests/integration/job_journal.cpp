@@ -180,3 +180,39 @@ TEST_CASE("a journal is written anew with what counts, or not at all: what canno
     }
     CHECK(requests_in(path) == std::vector<std::string>{"asked by a", ""});
 }
+
+TEST_CASE("a job that starts at once is told of while it is journalled, and counts for nothing before that") {
+    const test::TempFolder folder;
+    auto book = *JobBook::open(folder.path(), k_alpha, sys::wall_now());
+    std::vector<std::string> coming;
+    bool journalled = false;
+    book->tell_of_coming([&] {
+        if (const auto one = book->take_coming()) coming.push_back(one->first.str() + ":" + one->second.command);
+        journalled = journalled || whole(folder.path() + "/jobs.journal").find("\"first\"") != std::string::npos;
+    });
+    CHECK(take(*book, R"({"id":"busy","command":"a"})").verdict == JobBook::Verdict::accepted);
+    CHECK(coming.empty());  // nobody said that it would start
+    CHECK_FALSE(book->take_granted());
+    auto next = *book->next(sys::wall_now());
+    next.state = JobState::succeeded;
+    REQUIRE(book->update(next));
+    book->set_idle(true);
+    CHECK(take(*book, "retained?").verdict == JobBook::Verdict::accepted);
+    CHECK(coming.size() == 1);
+    REQUIRE(book->take_granted());
+    book->set_idle(true);
+    CHECK(take(*book, R"({"id":"busy","command":"another"})").verdict == JobBook::Verdict::rejected);
+    CHECK(coming.size() == 1);
+    CHECK(take(*book, R"({"id":"first","command":"c"})").verdict == JobBook::Verdict::accepted);
+    REQUIRE(coming.size() == 2);
+    CHECK(coming[1] == "first:c");
+    CHECK_FALSE(journalled);
+    CHECK(book->take_granted()->id.str() == "first");
+
+    // What nobody took in time is out of date.
+    book->tell_of_coming([] {});
+    book->set_idle(true);
+    take(*book, R"({"id":"second","command":"d"})");
+    CHECK(book->take_granted());
+    CHECK_FALSE(book->take_coming());
+}

@@ -178,3 +178,30 @@ TEST_CASE("what comes after an idle second does not wait for Paho's receive thre
     CHECK(at_once_again >= 100ms);
     CHECK(after_a_wait < at_once_again);
 }
+
+TEST_CASE("a session goes on at another address, also from one that never answers; what its will says is said before") {
+    const test::SilentServer silent;
+    const test::PrivateBroker first, second;
+    auto how = options(first, "mover");
+    how.url = silent.url();
+    how.will = mqtt::Will{"mover/state", "offline"};
+    Client mover(how);
+    CHECK_FALSE(mover.session->connected());
+    mover.session->move_to(first.url());
+    REQUIRE(eventually([&] { return mover.session->connected(); }, 60s));
+    REQUIRE(mover.send("mover/state", "online", true));
+    const auto before = mover.session->epoch();
+    mover.session->move_to(second.url());
+    REQUIRE(eventually([&] { return mover.session->connected() && mover.session->epoch() > before; }));
+    const auto told = [](const test::PrivateBroker& broker) {
+        auto reading = options(broker, "reader");
+        reading.subscriptions = {{"mover/#", 1, true}, {"there", 1, false}};
+        Client reader(reading);
+        REQUIRE(reader.up());
+        REQUIRE(reader.send("there", "x"));
+        REQUIRE(reader.received(1));
+        return reader.messages.front().payload;
+    };
+    CHECK(told(first) == "offline");
+    CHECK(told(second) == "x");
+}

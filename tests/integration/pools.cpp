@@ -46,11 +46,13 @@ class Wire final : public mqtt::Session {
         return mqtt::PublishId{1};
     }
     mqtt::Drained drain() override { return {}; }
-    Result<void> subscribe(const mqtt::Subscription&) override { return {}; }
-    Result<void> unsubscribe(const std::string&) override { return {}; }
+    Result<void> subscribe(const mqtt::Subscription& wanted) override { return subscribed.insert(wanted.filter), Result<void>{}; }
+    Result<void> unsubscribe(const std::string& filter) override { return subscribed.erase(filter), Result<void>{}; }
+    void move_to(const std::string&) override {}
     void close(std::chrono::milliseconds) override {}
 
     std::deque<Letter> sent;
+    std::set<std::string> subscribed;
 };
 
 /// An agent's book, and what its jobs did to the world.
@@ -594,4 +596,27 @@ TEST_CASE("queues: bytes that are not text, and a full disk, are refused with th
     const auto again = *PoolBook::open(folder.path() + "/queues.journal");
     CHECK(again->open_jobs() == std::vector{job});
     CHECK_FALSE(again->find(*JobId::parse("large")));
+}
+
+TEST_CASE("queues: a SUT's status is listened to while it may get a job from here, and no longer than it is there") {
+    const test::TempFolder folder;
+    auto pools = *Pools::open(folder.path() + "/queues.journal", Topics());
+    Wire wire;
+    mqtt::Board board;
+    const auto alpha = *SutName::parse("alpha"), bravo = *SutName::parse("bravo"), charlie = *SutName::parse("charlie");
+    const auto listened = [&] {
+        pools->tick(wire, board, sys::steady_now());
+        return wire.subscribed;
+    };
+    using Filters = std::set<std::string>;
+    for (const auto& sut : {alpha, bravo, charlie}) pools->set_sut(sut, PoolSut{{sut.str()}});
+    CHECK(listened() == Filters{});
+    pools->set_sut(bravo, PoolSut{{"bravo", "charlie"}});
+    CHECK(listened() == Filters{"bravo/submit_status", "charlie/submit_status"});
+    pools->book().accept("alpha", "true", false, {}, {}, sys::wall_now());
+    CHECK(listened() == Filters{"alpha/submit_status", "bravo/submit_status", "charlie/submit_status"});
+    pools->set_sut(bravo, std::nullopt);
+    CHECK(listened() == Filters{"alpha/submit_status", "charlie/submit_status"});
+    pools->set_sut(bravo, PoolSut{{"alpha"}});
+    CHECK(listened() == Filters{"alpha/submit_status", "bravo/submit_status", "charlie/submit_status"});
 }

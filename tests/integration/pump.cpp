@@ -6,8 +6,11 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include <filesystem>
+
 #include "private_broker.hpp"
 #include "pump.hpp"
+#include "sys/file.hpp"
 
 using namespace sutfleet;
 using namespace sutfleet::agent;
@@ -16,7 +19,7 @@ using test::eventually;
 namespace {
 
 struct Child {
-    Child() : wake(*sys::Wake::open()), nowhere(::open("/dev/null", O_WRONLY | O_CLOEXEC)), pump(*Pump::open(wake, nowhere.get())) {
+    Child() : wake(*sys::Wake::open()), nowhere(::open("/dev/null", O_WRONLY | O_CLOEXEC)), pump(*Pump::open(wake, nowhere.get(), folder.path() + "/secrets")) {
         auto source = *pump->add(log);
         end = std::move(source.second);
     }
@@ -40,6 +43,17 @@ struct Child {
     std::shared_ptr<LogFile> log = *LogFile::open(folder.path() + "/agent.log", 0, 1);
     std::unique_ptr<Pump> pump;
 };
+
+/// As the engine unpacks a delivery: the folder, the names' links, the link to the newest, which is away for a moment.
+void deliver(const std::string& folder, int generation, const std::string& value) {
+    const auto fresh = folder + "/.g" + std::to_string(generation);
+    std::filesystem::create_directories(fresh);
+    REQUIRE(sys::write_file_atomic(fresh + "/TOKEN", value, 0600, sys::Durability::fast));
+    for (const auto& [target, name] : {std::pair<std::string, std::string>{".current/TOKEN", "TOKEN"}, {".g" + std::to_string(generation), ".current"}}) {
+        std::filesystem::remove(folder + "/" + name);
+        std::filesystem::create_symlink(target, folder + "/" + name);
+    }
+}
 
 constexpr int k_long = 20'000;
 
@@ -78,4 +92,54 @@ TEST_CASE("pump: lines that come one by one are all in the log, in order, whatev
     }
     REQUIRE(eventually([&] { return child.log->end() == all.size(); }));
     CHECK(child.log->read(0, all.size()).bytes == all);
+}
+
+TEST_CASE("pump: a secret that is exchanged is masked in the first line that has it, and so is the one before") {
+    Child child;
+    const auto secrets = child.folder.path() + "/secrets";
+    const auto value = [](int generation) { return "value-" + std::to_string(generation) + "-end"; };
+    std::string all;
+    for (int i = 1; i <= 500; ++i) {
+        deliver(secrets, i, value(i));
+        const auto line = "now " + value(i) + " before " + value(i - 1) + "\n";
+        REQUIRE(::write(child.end.get(), line.data(), line.size()) == static_cast<ssize_t>(line.size()));
+        all += i == 1 ? "now *** before value-0-end\n" : "now *** before ***\n";
+        REQUIRE(eventually([&] { return child.log->end() >= all.size(); }));
+    }
+    CHECK(child.log->read(0, all.size()).bytes == all);
+}
+
+TEST_CASE("pump: a value that a program still has is masked after deliveries that change nothing, too") {
+    Child child;
+    const auto secrets = child.folder.path() + "/secrets";
+    const auto print = [&](const std::string& text) {
+        const auto from = child.log->end();
+        REQUIRE(::write(child.end.get(), (text + "\n").data(), text.size() + 1) == static_cast<ssize_t>(text.size() + 1));
+        std::string got;
+        REQUIRE(eventually([&] { return (got = child.log->read(from, 100).bytes).ends_with("\n"); }));
+        return got;
+    };
+    deliver(secrets, 1, "the first");
+    CHECK(print("the first") == "***\n");
+    for (int i = 2; i < 6; ++i) {
+        deliver(secrets, i, "the second");
+        CHECK(print("the second") == "***\n");
+    }
+    CHECK(print("the first") == "***\n");
+}
+
+TEST_CASE("pump: a secret that cannot be read is read again until it can") {
+    Child child;
+    const auto secrets = child.folder.path() + "/secrets";
+    deliver(secrets, 1, "other");
+    std::filesystem::create_directories(secrets + "/.g2/TOKEN");  // no file: an error, for root as well
+    std::filesystem::remove(secrets + "/.current");
+    std::filesystem::create_symlink(".g2", secrets + "/.current");
+    REQUIRE(::write(child.end.get(), "a\n", 2) == 2);
+    REQUIRE(eventually([&] { return child.log->end() == 2; }));
+    std::filesystem::remove(secrets + "/.g2/TOKEN");
+    REQUIRE(sys::write_file_atomic(secrets + "/.g2/TOKEN", "unread", 0600, sys::Durability::fast));
+    REQUIRE(::write(child.end.get(), "unread\n", 7) == 7);
+    REQUIRE(eventually([&] { return child.log->end() > 2 && child.log->read(2, 100).bytes.ends_with("\n"); }));
+    CHECK(child.log->read(2, 100).bytes == "***\n");
 }

@@ -14,6 +14,7 @@
 using namespace sutfleet;
 using namespace std::chrono_literals;
 using test::eventually;
+using test::has;
 
 namespace {
 
@@ -130,6 +131,27 @@ TEST_CASE("registrar: users come and go while the broker runs, also with session
     CHECK(broker.pid() == pid);
     away = session(broker.url(), "bravo", registrar.credential(bravo), wake);
     CHECK(eventually([&] { return away->connected(); }));
+}
+
+TEST_CASE("registrar: the door for agents from elsewhere takes none but agents, and ends who is gone though nobody asks there") {
+    const test::TempFolder folder;
+    const auto alpha = *SutName::parse("alpha");
+    Registrar registrar(folder.path(), folder.path());
+    REQUIRE(registrar.ensure({{alpha, {}}}));
+    REQUIRE(sys::write_file_atomic(folder.path() + "/supervisor.passwd", *auth::password_line("supervisor", "secret") + "\n", 0644, sys::Durability::fast));
+    const int elsewhere = test::free_port();
+    auto agents_only = door_conf(folder);
+    agents_only.replace(agents_only.find(folder.path() + "/supervisor.passwd"), (folder.path() + "/supervisor.passwd").size(), "");
+    const test::PrivateBroker broker(door_conf(folder) + "listener " + std::to_string(elsewhere) + " 127.0.0.1\n" + agents_only, k_doors);
+    const auto wake = *sys::Wake::open();
+    const auto url = "mqtt://127.0.0.1:" + std::to_string(elsewhere);
+    const auto agent = session(url, "alpha", registrar.credential(alpha), wake);
+    const auto supervisor = session(url, "supervisor", "secret", wake);
+    REQUIRE(eventually([&] { return agent->connected() && has(supervisor->last_error(), "135"); }));
+    CHECK_FALSE(supervisor->connected());
+    REQUIRE(registrar.forget(alpha));
+    ask(broker);
+    CHECK(eventually([&] { return !agent->connected(); }));
 }
 
 TEST_CASE("registrar: who takes a submit is told the broker's user, whatever its sender wrote") {

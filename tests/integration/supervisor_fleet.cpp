@@ -5,6 +5,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 
@@ -161,4 +162,29 @@ TEST_CASE("supervisor: its metrics follow the fleet, and a client that says noth
     CHECK(has(scrape(lab.metrics_socket()), "200 OK"));
     lab.engine.end("sut2", 1);
     CHECK(says("sutfleet_agent_restarts_total 1"));
+}
+
+TEST_CASE("supervisor: its upgrade touches no agent; one that ends is made anew with the new programs, once") {
+    Lab lab(3);
+    lab.start();
+    REQUIRE(lab.all_run(3));
+    REQUIRE(lab.quiet());
+    lab.signal(SIGTERM);
+    REQUIRE(eventually([&] { return !lab.runs(); }));
+    lab.set_programs("newer");
+    const auto lists = lab.engine.asked("list");
+    lab.start();
+    REQUIRE(eventually([&] { return lab.engine.asked("list") > lists; }));
+    REQUIRE(lab.quiet());
+    for (int i = 0; i < 3; ++i) {
+        CHECK(lab.engine.asked("create", name(i)) == 1);
+        CHECK(lab.engine.asked("start", name(i)) == 1);
+    }
+    lab.engine.end("sut0", 1);
+    REQUIRE(eventually([&] { return lab.engine.asked("create", "sut0") == 2 && lab.engine.runs("sut0"); }));
+    REQUIRE(lab.quiet());
+    lab.engine.end("sut0", 1);
+    REQUIRE(eventually([&] { return lab.engine.asked("start", "sut0") == 3; }, 60s));
+    CHECK(lab.engine.asked("create", "sut0") == 2);
+    CHECK(lab.engine.asked("create", "sut1") == 1);
 }

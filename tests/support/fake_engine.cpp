@@ -292,6 +292,7 @@ FakeEngine::Answer FakeEngine::create(const Request& request) {
     if (ids_.contains(one.name)) return {409, message("Conflict. The container name is already in use")};
     one.sut = body["Labels"].value("io.sutfleet.sut", "");
     one.hash = body["Labels"].value("io.sutfleet.config-hash", "");
+    one.programs = body["Labels"].value("io.sutfleet.programs", "");
     one.image = body.value("Image", "");
     if (body.contains("HostConfig") && body["HostConfig"].contains("Mounts"))
         for (const auto& mount : body["HostConfig"]["Mounts"]) one.volumes.push_back(mount.value("Source", ""));
@@ -311,7 +312,7 @@ FakeEngine::Answer FakeEngine::list(const Request& request) {
         const auto status = one.status == "running" ? std::string("Up 2 hours (healthy)") : "Exited (" + std::to_string(one.exit_code) + ") 2 hours ago";
         out += std::string(out.size() > 1 ? "," : "") + R"({"Id":")" + id + R"(","Names":["/)" + one.name + R"("],"Image":")" + one.image +
                R"(","ImageID":"sha256:)" + id + R"(","Labels":{"io.sutfleet.stack":")" + stack_ + R"(","io.sutfleet.sut":")" + one.sut +
-               R"(","io.sutfleet.config-hash":")" + one.hash + R"(","org.opencontainers.image.title":")" + one.sut +
+               R"(","io.sutfleet.config-hash":")" + one.hash + R"(","io.sutfleet.programs":")" + one.programs + R"(","org.opencontainers.image.title":")" + one.sut +
                R"("},"State":")" + one.status + R"(","Status":")" + status + "\"," + ballast() + "}";
     }
     return {200, out + "]"};
@@ -322,7 +323,7 @@ std::string FakeEngine::inspect(const Container& one, const std::string& stack) 
                 {"Name", "/" + one.name},
                 {"Config",
                  {{"Image", one.image},
-                  {"Labels", {{"io.sutfleet.stack", stack}, {"io.sutfleet.sut", one.sut}, {"io.sutfleet.config-hash", one.hash}}}}},
+                  {"Labels", {{"io.sutfleet.stack", stack}, {"io.sutfleet.sut", one.sut}, {"io.sutfleet.config-hash", one.hash}, {"io.sutfleet.programs", one.programs}}}}},
                 {"State",
                  {{"Status", one.status}, {"ExitCode", one.exit_code}, {"OOMKilled", false}, {"StartedAt", one.started},
                   {"Health", {{"Status", one.status == "running" ? "healthy" : "unhealthy"}, {"Log", json::array()}}}}}}

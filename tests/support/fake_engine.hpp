@@ -63,7 +63,7 @@ class FakeEngine {
 
   private:
     struct Container {
-        std::string id, name, sut, hash, image, status = "created", started;
+        std::string id, name, sut, hash, programs, image, status = "created", started;
         std::vector<std::string> volumes;
         int exit_code = 0;
     };

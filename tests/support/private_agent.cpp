@@ -33,11 +33,16 @@ void PrivateAgent::deliver(const AgentRules& rules, const std::string& build) {
     const auto conf_folder = folder_.path() + "/conf/";
     std::filesystem::create_directories(conf_folder + name);
     const AgentConf conf{*SutName::parse("alpha"), "test", broker_url_, "", build, rules};
-    for (const auto& [file, text] : {std::pair{"agent.json", encode_agent_conf(conf)}, std::pair{".credential", std::string("x")}})
+    for (const auto& [file, text] : {std::pair{"agent.json", encode_agent_conf(conf)}, std::pair{".credential", std::string("x")}, std::pair{".ca.pem", authority_}})
         if (!sys::write_file_atomic(conf_folder + name + "/" + file, text, 0600, sys::Durability::fast))
             throw std::runtime_error("cannot write the agent's conf");
     std::filesystem::create_symlink(name, conf_folder + ".new");
     std::filesystem::rename(conf_folder + ".new", conf_folder + ".current");
+}
+
+void PrivateAgent::set_broker(const std::string& url, const std::string& authority) {
+    broker_url_ = url;
+    authority_ = authority;
 }
 
 void PrivateAgent::start(const std::string& crash_at) {

@@ -31,8 +31,10 @@ class PrivateAgent {
     void start(const std::string& crash_at = {});
     /// Its exit code, once it has ended.
     std::optional<int> ended();
-    /// A new conf, as the supervisor delivers it; the agent reloads it. `build`: of our programs.
+    /// A new conf, as the supervisor delivers it; the agent reloads it within about a second. `build`: of our programs.
     void deliver(const AgentRules& rules, const std::string& build = "b");
+    /// Where the broker is in what is delivered from now on, and by which authority (PEM) it is checked.
+    void set_broker(const std::string& url, const std::string& authority);
     [[nodiscard]] std::string log() const;  ///< agent.log: the subprocess's output
     [[nodiscard]] std::string out() const;  ///< its own stdout
     [[nodiscard]] std::string err() const;  ///< and stderr
@@ -42,7 +44,7 @@ class PrivateAgent {
 
   private:
     const std::string program_;
-    const std::string broker_url_;
+    std::string broker_url_, authority_;
     const int out_;
     int generation_ = 0;
     TempFolder folder_;

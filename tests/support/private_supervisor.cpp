@@ -17,8 +17,8 @@ namespace fs = std::filesystem;
 
 PrivateSupervisor::PrivateSupervisor(std::string program) : program_(std::move(program)) {
     const fs::path top = folder_.path();
-    for (const auto* one : {"sut", "contexts/images", "state", "auth", "tree/bin", "tree/lib"}) fs::create_directories(top / one);
-    std::ofstream(top / "tree/BUILD") << "test\n";
+    for (const auto* one : {"sut", "contexts/images", "state", "auth", "tree/bin", "tree/lib", "tree/lib-tls"}) fs::create_directories(top / one);
+    set_programs("test");
 }
 
 PrivateSupervisor::~PrivateSupervisor() { stop(); }
@@ -27,6 +27,8 @@ void PrivateSupervisor::write_conf(const std::string& sut, std::string_view text
     const auto written = sys::write_file_atomic(folder_.path() + "/sut/" + sut + ".conf", text, 0644, sys::Durability::fast);
     if (!written) throw std::runtime_error(written.error().message);
 }
+
+void PrivateSupervisor::set_programs(std::string_view build) const { std::ofstream(folder_.path() + "/tree/BUILD") << build << '\n'; }
 
 void PrivateSupervisor::remove_conf(const std::string& sut) const { fs::remove(folder_.path() + "/sut/" + sut + ".conf"); }
 

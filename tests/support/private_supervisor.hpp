@@ -22,6 +22,8 @@ class PrivateSupervisor {
     void write_conf(const std::string& sut, std::string_view text) const;
     void remove_conf(const std::string& sut) const;
     [[nodiscard]] std::string contexts() const { return folder_.path() + "/contexts"; }
+    /// What it finds as its agents' programs from its next start on.
+    void set_programs(std::string_view build) const;
     /// @param crash_at where it dies (sys/crash_point.hpp)
     void start(const std::string& crash_at = {});
     void signal(int number) const;

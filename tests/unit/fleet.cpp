@@ -233,3 +233,17 @@ TEST_CASE("health probes: their interval follows the fleet's size, and a plan th
     plan.actions.push_back({Verb::create, sut("bb"), "no container"});
     CHECK(interval_line(plan, 200, 4) == "new containers with interval: auto are probed every 150 s: 200 agents on 4 cores\n");
 }
+
+TEST_CASE("fleet: of an agent that is not on the bus its probe's reason is told") {
+    const auto found = container(sut("alpha"));
+    History history;
+    history.agent_says = "offline";
+    history.probe = History::Probe::fine;
+    const std::string unreachable = "unreachable: its probe is fine, but it is not on the bus";
+    const auto why = [&](const std::string& said) {
+        history.probe_said = said;
+        return judge(&found, history);
+    };
+    CHECK(why("ok") == std::pair<std::string, std::string>{"degraded", unreachable});
+    CHECK(why("degraded: broker away: x") == std::pair<std::string, std::string>{"degraded", unreachable + "; it says: broker away: x"});
+}

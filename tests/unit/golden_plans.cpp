@@ -49,6 +49,10 @@ class Fleet {
         seen_.history.erase(sut(name));
         return *this;
     }
+    Fleet& upgrade() {
+        seen_.programs = "new";
+        return *this;
+    }
     Fleet& release() {
         seen_.removals_released = true;
         return *this;
@@ -261,4 +265,36 @@ TEST_CASE("golden: images that are not there, and what was asked for") {
         history.image = ImageWait{"loading image lab/agent:1", k_now - 4s};
     });
     check_golden("images_and_orders", fleet.plan());
+}
+
+TEST_CASE("golden: the supervisor was upgraded") {
+    Fleet fleet;
+    fleet.healthy("alpha");
+    fleet.with("bravo", [](Wanted&, FoundContainer&, History& history) { history.asked.what = Asked::What::restart; });
+    fleet.with("charlie", [](Wanted&, FoundContainer&, History& history) {
+        history.asked.what = Asked::What::restart;
+        history.job_runs = true;
+    });
+    fleet.with("delta", [](Wanted&, FoundContainer& found, History& history) { ended(found, history, 1); });
+    fleet.with("echo", [](Wanted&, FoundContainer& found, History& history) {
+        ended(found, history, 137);
+        history.ended_with_engine = true;
+    });
+    fleet.with("foxtrot", [](Wanted& wanted, FoundContainer&, History& history) {
+        wanted.kind = Kind::broken;
+        history.asked.what = Asked::What::restart;
+    });
+    fleet.with("golf", [](Wanted&, FoundContainer& found, History& history) {
+        found.programs = "new";
+        ended(found, history, 1);
+    });
+    fleet.with("hotel", [](Wanted&, FoundContainer&, History& history) {
+        history.asked.what = Asked::What::restart;
+        history.image = ImageWait{"image missing: lab/agent:1", std::nullopt};
+    });
+    fleet.with("india", [](Wanted& wanted, FoundContainer& found, History& history) {
+        wanted.kind = Kind::broken;
+        ended(found, history, 1);
+    });
+    check_golden("upgrade", fleet.upgrade().plan());
 }

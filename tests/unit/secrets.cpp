@@ -81,7 +81,7 @@ TEST_CASE("a changed secret is delivered without a new container; the first one,
     ConfFile before{one, {}, {}}, after{one, {}, {}};
     before.secrets = {{"A", "x"}};
     after.secrets = {{"A", "y"}};
-    CHECK(delivery_hash(settings, sut, before) != delivery_hash(settings, sut, after));
+    CHECK(delivery_hash(settings, sut, before, "") != delivery_hash(settings, sut, after, ""));
     const auto mounted = [&](const SutConf& conf) {
         for (const auto& volume : container_of(settings, sut, conf, "b", {}, 1, 4).volumes)
             if (volume.target == "/run/secrets") return !volume.writable;
@@ -108,4 +108,25 @@ TEST_CASE("an agent without limits of its own gets some, and not the whole machi
     CHECK(own.memory == 1 << 30);
     CHECK(own.cpus == 4);
     CHECK(own.pids == 7);
+}
+
+TEST_CASE("agents by TLS: another program, and the CA beside the credential; a new CA is a delivery, no new container") {
+    Settings plain, tls;
+    plain.agent_broker = "mqtt://broker:1884";
+    tls.agent_broker = "mqtts://lab:8884";
+    const auto sut = *SutName::parse("alpha");
+    const auto conf = *decode("{}\n");
+    const ConfFile file{conf, {}, {}};
+    CHECK(config_hash(plain, conf) != config_hash(tls, conf));
+    CHECK(container_of(plain, sut, conf, "b", {}, 1, 4).entrypoint == std::vector<std::string>{"/opt/sutfleet/bin/agent-entry"});
+    CHECK(container_of(tls, sut, conf, "b", {}, 1, 4).entrypoint == std::vector<std::string>{"/opt/sutfleet/bin/agent-entry-tls"});
+    CHECK(delivery_hash(tls, sut, file, "one") != delivery_hash(tls, sut, file, "two"));
+    CHECK(delivery_hash(plain, sut, file, "") != delivery_hash(tls, sut, file, ""));  // the address
+    const auto authority = [&](const std::string& text) {
+        for (const auto& one : conf_entries(tls, sut, file, "b", {"password", text}, "7", {}))
+            if (one.path == ".g7/.ca.pem") return one.content;
+        return std::string("none");
+    };
+    CHECK(authority("PEM") == "PEM");
+    CHECK(authority("") == "none");
 }

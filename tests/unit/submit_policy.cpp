@@ -102,7 +102,7 @@ TEST_CASE("submit policy: what is not allowed is refused with what is") {
          {"flash", "flash slot=1", "flash slot=1 image=", "flash slot=01 image=a", "flash slot=+1 image=a", "flash slot=1e0 image=a", "flash slot=0x1 image=a",
           "flash slot=1.0 image=a", "flash slot=-1 image=a", "flash slot=1 image=A", "flash slot=1 image=a/../b", "flash slot=1 slot=1 image=a",
           "flash slot=1 image=a x=1", "flash slot=1 image=a =1", "flash slot=1 image=a; reboot", "flash slot=1 image=a\nreboot", "flash slot=1 image='a b'",
-          "flash slot=1 image=a speed=medium", "Flash slot=1 image=a", "flash; reboot", "/bin/sh", "sh -c reboot", "volts v=4", "volts v=.5", "volts v=1.", "volts v=1.2.3",
+          "flash slot=1 image=a speed=medium", "Flash slot=1 image=a", "flash; reboot", "/bin/sh", "sh -c reboot", "volts v=4", "volts v=.5", "volts v=1.", "volts v=1.2.3", "flash slot=-0 image=a", "volts v=-0", "volts v=-0.00",
           "volts v=nan", "volts v=inf", "volts v=1 on=yes", "say what=123456789", "status x=1", "status 1"})
         CHECK(refusal(bad).size() > 0);
     for (const auto* bad : {R"({"command":"flash slot=1 image=a","arguments":{}})", R"({"command":"flash","arguments":{"slot":1.5,"image":"a"}})",

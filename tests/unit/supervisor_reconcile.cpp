@@ -237,11 +237,11 @@ TEST_CASE("what waits for a job keeps the agent from the next one, and says so a
     history.job_runs = true;
     const auto parked = wanted(Wanted::Kind::parked), run = wanted();
     for (const auto* want : {&run, &parked, static_cast<const Wanted*>(nullptr)}) {
-        const auto decision = decide(k_alpha, want, &old, history, k_now - 40min, k_now);
+        const auto decision = decide(k_alpha, want, &old, history, {}, k_now - 40min, k_now);
         CHECK(decision.for_job);
         CHECK(decision.wake_at == k_now + k_no_job_again);
     }
     static_assert(k_no_job_again < k_no_job_for);
     history.job_runs = false;
-    CHECK_FALSE(decide(k_alpha, &run, &old, history, k_now - 40min, k_now).for_job);
+    CHECK_FALSE(decide(k_alpha, &run, &old, history, {}, k_now - 40min, k_now).for_job);
 }

@@ -1,8 +1,8 @@
 #!/bin/sh
 # bundle.sh [--no-tls] PROGRAM FOLDER: the program with its own loader and libraries, so that it runs where there is no libc.
 # FOLDER/bin/PROGRAM, FOLDER/lib/loader, FOLDER/lib/*.so.*
-# --no-tls: Paho as it is built without TLS, under the name that its C++ half asks for. OpenSSL costs each process that loads
-# it 500 KB of memory of its own.
+# --no-tls: Paho as it is built without TLS, under the name that its C++ half asks for. Why: core/agent_files.hpp. What
+# is linked with another folder before lib has Paho with TLS there.
 set -eu
 tls=yes
 [ "$1" != --no-tls ] || { tls=no; shift; }
