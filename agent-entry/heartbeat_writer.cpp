@@ -50,15 +50,15 @@ void HeartbeatWriter::run(const std::stop_token& stop) {
         write_now_ = false;
         const auto beat = snapshot();
         const auto text = encode_heartbeat(beat);
-        // After a pause of the whole agent the others may move a moment later than this thread: that is not to be seen as
-        // a hang until the next beat.
-        const bool hangs = beat.written_ns - std::min(beat.main_ns, beat.pump_ns) > beat.max_age_ns / 2;
-        const auto pause = hangs ? std::min(rules_.heartbeat, k_look_again) : rules_.heartbeat;
         lock.unlock();
         const auto written = sys::write_file_atomic(path_, text, 0644, sys::Durability::fast);
         if (!written && !reported) sys::log(sys::Level::error, "heartbeat: " + written.error().message);
         reported = !written;
         lock.lock();
+        // After a pause of the whole agent the others may move a moment later than this thread: that is not to be seen as
+        // a hang until the next beat.
+        const bool hangs = beat.written_ns - std::min(beat.main_ns, beat.pump_ns) > beat.max_age_ns / 2;
+        const auto pause = hangs || !written ? std::min(rules_.heartbeat, k_look_again) : rules_.heartbeat;
         changed_.wait_for(lock, stop, pause, [this] { return write_now_; });
     }
 }
