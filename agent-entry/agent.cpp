@@ -171,9 +171,10 @@ void Agent::wait() {
     pump_->listen(quiet ? 1 : flooded_ ? k_far_behind : k_batch);
     if (!quiet) sooner(output_at_ + k_gather);
     if (quiet && written() != written_) until = {};  // it came before we listened
-    const auto ms = std::chrono::ceil<std::chrono::milliseconds>(until - sys::steady_now()).count();
+    const auto left = std::clamp<std::chrono::nanoseconds>(until - sys::steady_now(), 0s, 60s);
+    const timespec longest{std::chrono::floor<std::chrono::seconds>(left).count(), (left % 1s).count()};
     std::array<pollfd, 2> set{{{wake_.fd(), POLLIN, 0}, {signals_.fd(), POLLIN, 0}}};
-    ::poll(set.data(), set.size(), static_cast<int>(std::clamp<decltype(ms)>(ms, 0, 60'000)));
+    ::ppoll(set.data(), set.size(), &longest, nullptr);
     wake_.clear();
 }
 

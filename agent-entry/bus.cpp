@@ -10,6 +10,7 @@
 #include "core/duration.hpp"
 #include "core/one_line.hpp"
 #include "handover.hpp"
+#include "periodic.hpp"
 #include "sys/clock.hpp"
 #include "sys/crash_point.hpp"
 #include "sys/log.hpp"
@@ -349,7 +350,7 @@ void Agent::publish_state(SteadyTime now) {
     publish_jobs(now);
     put(k_state, dump({{"state", name}, {"boot", boot_}, {"since", since_}, {"why", why}}));
     put(k_submit_status, submit_status(now));
-    if (beat) next_beat_ = now + conf_.rules.health.heartbeat;
+    if (beat) next_beat_ = next_together(now, conf_.rules.health.heartbeat);
     if (!beat) return;
     publish_metrics(now);
     // Only the main thread says ok, so that a hung one falls silent.
@@ -359,7 +360,7 @@ void Agent::publish_state(SteadyTime now) {
 /// At QoS 0: one that is lost is followed by another.
 void Agent::publish_metrics(SteadyTime now) {
     if (now < next_metrics_) return;
-    next_metrics_ = now + k_metrics_every;
+    next_metrics_ = next_together(now, k_metrics_every);
     auto numbers = usage_.look(now);
     numbers.emplace_back("queued", std::to_string(book_->queued().size()));
     for (auto& [name, number] : numbers) {

@@ -2,6 +2,7 @@
 // When something that comes back is run: a renewal or a probe. Pure. Starts are counted from start to start, so that a
 // slow run does not shift the next; what was missed is not made up for.
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 
@@ -9,6 +10,13 @@
 #include "core/timestamp.hpp"
 
 namespace sutfleet::agent {
+
+/// The next time of what all agents of a machine do every so often: at whole seconds of the clock that they share, so that the
+/// machine, the broker and the supervisor wake once for many. At most `every` from now, and less than a second less.
+[[nodiscard]] inline SteadyTime next_together(SteadyTime now, std::chrono::milliseconds every) {
+    const auto latest = (now + every).time_since_epoch();
+    return SteadyTime(latest - latest % std::min<SteadyTime::duration>(every, std::chrono::seconds{1}));
+}
 
 class Periodic {
   public:

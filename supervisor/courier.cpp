@@ -1,36 +1,57 @@
 #include "courier.hpp"
 
-#include <utility>
+#include <algorithm>
 
 namespace sutfleet {
 
 Result<void> Courier::deliver(const std::string& image, std::vector<Engine::Delivery> deliveries) {
-    const auto mine = std::make_shared<Parcel>(Parcel{image, std::move(deliveries)});
+    return send(std::make_shared<Parcel>(Parcel{image, std::move(deliveries)}));
+}
+
+Result<Courier::Start> Courier::deliver_for_start(const std::string& image, std::vector<Engine::Delivery> deliveries) {
+    auto sent = send(std::make_shared<Parcel>(Parcel{image, std::move(deliveries), true}));
+    Start start(*this);
+    if (!sent) return fail(sent.error());
+    return start;
+}
+
+Result<void> Courier::send(const std::shared_ptr<Parcel>& mine) {
     std::unique_lock lock(mutex_);
     waiting_.push_back(mine);
-    while (!mine->done) {
-        if (trips_ >= k_trips || waiting_.empty()) {
+    while (!mine->made_trip) {
+        if (!leaves()) {
             arrived_.wait(lock);
             continue;
         }
         const auto load = std::exchange(waiting_, {});
+        starting_ += static_cast<std::size_t>(std::ranges::count_if(load, [](const auto& one) { return one->starts; }));
         ++trips_;
         lock.unlock();
-        make_trip(load);
+        const bool delivered = make_trip(load);
         lock.lock();
         --trips_;
-        for (const auto& parcel : load) parcel->done = true;
+        for (const auto& parcel : load) parcel->made_trip = true, parcel->delivered = delivered;
         arrived_.notify_all();
     }
-    return mine->result;
+    lock.unlock();
+    return mine->delivered ? Result<void>{} : engine_.deliver(mine->image, labels_, mine->deliveries);
 }
 
-void Courier::make_trip(const Load& load) {
+bool Courier::leaves() const {
+    if (trips_ >= k_trips || waiting_.empty()) return false;
+    return starting_ < k_enough_to_start || !std::ranges::all_of(waiting_, [](const auto& one) { return one->starts; });
+}
+
+bool Courier::make_trip(const std::vector<std::shared_ptr<Parcel>>& load) {
     std::vector<Engine::Delivery> all;
     for (const auto& parcel : load) all.insert(all.end(), parcel->deliveries.begin(), parcel->deliveries.end());
-    const auto together = engine_.deliver(load.front()->image, labels_, all);
-    for (const auto& parcel : load)
-        parcel->result = together || load.size() == 1 ? together : engine_.deliver(parcel->image, labels_, parcel->deliveries);
+    return engine_.deliver(load.front()->image, labels_, all).has_value();
+}
+
+void Courier::started() {
+    const std::scoped_lock lock(mutex_);
+    --starting_;
+    arrived_.notify_all();
 }
 
 }  // namespace sutfleet

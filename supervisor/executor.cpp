@@ -167,10 +167,11 @@ Result<void> Executor::ensure_programs() {
 Result<void> Executor::deliver(const Task& task, Outcome& outcome) {
     const auto who = owner(*task.file.conf);
     if (!who) return fail(who.error());
-    return deliver(task, outcome, *who, false);
+    const auto delivered = deliver(task, outcome, *who, false);
+    return delivered ? Result<void>{} : fail(delivered.error());
 }
 
-Result<void> Executor::deliver(const Task& task, Outcome& outcome, const Owner& who, bool with_state) {
+Result<Courier::Start> Executor::deliver(const Task& task, Outcome& outcome, const Owner& who, bool starts) {
     const auto& sut = task.action.sut;
     const auto& conf = *task.file.conf;
     const auto fresh = generation();
@@ -182,17 +183,23 @@ Result<void> Executor::deliver(const Task& task, Outcome& outcome, const Owner& 
         deliveries.push_back(*std::move(secrets));
     }
     deliveries.push_back({conf_volume(settings_, sut), conf_entries(settings_, sut, task.file, build_, task.access, fresh, who)});
-    if (with_state)
+    if (starts)
         deliveries.push_back({state_volume(settings_, sut),
                               {{VolumeEntry::Kind::folder, ".", {}, 0755, who.uid, who.gid}}});
     const auto image = image_of(settings_, conf);
-    auto done = task.retry ? engine_.deliver(image, helper_labels(settings_), deliveries) : courier_.deliver(image, std::move(deliveries));
-    if (done) {
-        outcome.delivered_hash = task.delivery_hash;
-        outcome.credential = task.access.credential;
-    }
-    if (done && !conf.secrets.empty()) end_secrets(sut, task.file, fresh);
-    return done;
+    auto start = send(task, image, std::move(deliveries), starts);
+    if (!start) return start;
+    outcome.delivered_hash = task.delivery_hash;
+    outcome.credential = task.access.credential;
+    if (!conf.secrets.empty()) end_secrets(sut, task.file, fresh);
+    return start;
+}
+
+Result<Courier::Start> Executor::send(const Task& task, const std::string& image, std::vector<Engine::Delivery> deliveries, bool starts) {
+    if (starts && !task.retry) return courier_.deliver_for_start(image, std::move(deliveries));
+    auto sent = task.retry ? engine_.deliver(image, helper_labels(settings_), deliveries) : courier_.deliver(image, std::move(deliveries));
+    if (!sent) return fail(sent.error());
+    return Courier::Start();
 }
 
 /// Generations and keys, never a value.
@@ -228,7 +235,9 @@ Result<void> Executor::create(const Task& task, Outcome& outcome) {
     if (!conf.secrets.empty())
         if (auto made = engine_.create_volume(secrets_volume(settings_, sut), stack_labels(settings_)); !made) return made;
     if (auto given = hand_over_state(sut, conf, *who); !given) return given;
-    if (auto delivered = deliver(task, outcome, *who, true); !delivered) return delivered;
+    const auto on_the_way = deliver(task, outcome, *who, true);
+    if (!on_the_way) return fail(on_the_way.error());
+    const auto turn = turn_to_start(task);
     const auto wanted = container_of(settings_, sut, conf, build_, *who, task.agents, engine_cpus());
     const auto id = engine_.create(wanted);
     if (!id && id.error().kind == ErrorKind::conflict)
@@ -236,6 +245,12 @@ Result<void> Executor::create(const Task& task, Outcome& outcome) {
                                              "' that is not of this stack exists; it is not touched");
     if (!id) return fail(id.error());
     return engine_.start(*id);
+}
+
+Executor::StartTurn Executor::turn_to_start(const Task& task) {
+    if (task.retry) return nullptr;
+    start_slots_.acquire();
+    return StartTurn(&start_slots_);
 }
 
 std::string Executor::gather_evidence(const Task& task) {
@@ -247,7 +262,9 @@ std::string Executor::gather_evidence(const Task& task) {
 
 /// A container that its engine's earlier life keeps from starting is made anew.
 Result<void> Executor::start(const Task& task, Outcome& outcome) {
+    auto turn = turn_to_start(task);
     auto started = engine_.start(task.container);
+    turn.reset();
     // Without its secrets it could not be made again.
     if (started || !task.file.conf || !task.file.secrets_error.empty() || !is_left_over(started.error().message)) return started;
     sys::log(sys::Level::warn, "sut=" + task.action.sut.str() + " " + started.error().message + ": the container is made anew");
@@ -265,6 +282,7 @@ Result<void> Executor::restart(const Task& task, Outcome& outcome) {
     if (!kept) sys::log(sys::Level::warn, "sut=" + task.action.sut.str() + " evidence not kept: " + kept.error().message);
     auto ended = task.hung ? engine_.kill(task.container) : engine_.stop(task.container, task.stop_timeout);
     if (!ended) return ended;
+    const auto turn = turn_to_start(task);
     return engine_.start(task.container);
 }
 

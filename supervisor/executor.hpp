@@ -5,8 +5,10 @@
 #include <atomic>
 #include <condition_variable>
 #include <deque>
+#include <memory>
 #include <mutex>
 #include <optional>
+#include <semaphore>
 #include <thread>
 #include <vector>
 
@@ -17,6 +19,10 @@
 #include "sys/wake.hpp"
 
 namespace sutfleet {
+
+inline constexpr std::size_t k_workers = 32;       ///< actions under way at once: most wait for a delivery, a start, an end
+inline constexpr std::size_t k_retry_workers = 4;  ///< of them, at most, for SUTs whose last action failed
+inline constexpr std::size_t k_starts = 8;         ///< containers made and started at once: with more the engine gets no faster
 
 /// An action with all that it needs, copied: the confs may change meanwhile.
 struct Task {
@@ -42,6 +48,10 @@ struct Outcome {
 };
 
 class Executor {
+    using StartSlots = std::counting_semaphore<k_starts>;
+    struct FreeSlot { void operator()(StartSlots* slots) const { slots->release(); } };
+    using StartTurn = std::unique_ptr<StartSlots, FreeSlot>;
+
   public:
     Executor(const Settings& settings, Engine& engine, const sys::Wake& owner);
     ~Executor();
@@ -53,7 +63,11 @@ class Executor {
     Outcome perform(const Task& task);
     Result<void> create(const Task& task, Outcome& outcome);
     Result<void> deliver(const Task& task, Outcome& outcome);
-    Result<void> deliver(const Task& task, Outcome& outcome, const Owner& who, bool with_state);
+    /// @return empty, unless a start follows
+    Result<Courier::Start> deliver(const Task& task, Outcome& outcome, const Owner& who, bool starts);
+    Result<Courier::Start> send(const Task& task, const std::string& image, std::vector<Engine::Delivery> deliveries, bool starts);
+    /// Waits for it; one whose last action failed takes none from others.
+    StartTurn turn_to_start(const Task& task);
     [[nodiscard]] std::string secrets_record(const SutName& sut) const;
     Result<Engine::Delivery> begin_secrets(const SutName& sut, const ConfFile& file, const std::string& generation, Owner who);
     void end_secrets(const SutName& sut, const ConfFile& file, const std::string& generation);
@@ -75,6 +89,7 @@ class Executor {
     Engine& engine_;
     const sys::Wake& owner_;
     Courier courier_;
+    StartSlots start_slots_{k_starts};
     std::string build_;
     std::atomic<int> cpus_{0};
     std::mutex programs_mutex_;  ///< one delivery of the programs at a time
@@ -86,7 +101,5 @@ class Executor {
     std::vector<std::jthread> workers_;
 };
 
-inline constexpr std::size_t k_workers = 12;  ///< some of them always wait for a delivery
-inline constexpr std::size_t k_retry_workers = 4;  ///< of them, at most, for SUTs whose last action failed
 
 }  // namespace sutfleet

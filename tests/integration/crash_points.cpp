@@ -464,7 +464,7 @@ void Story::check_topics() {
         if (get("agent").empty() || get("agent") == "offline") return "agent: " + get("agent");
         return {};
     };
-    if (!test::eventually([&] { return agrees().empty(); }, 5s)) expect(false, agrees());
+    if (!test::eventually([&] { return agrees().empty(); }, 60s)) expect(false, agrees());
 }
 
 /// Tells stories, some at a time: most of one is waiting.

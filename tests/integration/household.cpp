@@ -282,7 +282,7 @@ TEST_CASE("probes: a topic that left the conf while the agent was down is cleare
     REQUIRE(soon([&] { return server.asked() == 2; }));
     const auto start = std::chrono::steady_clock::now();
     lab.agent->stop(SIGTERM);
-    CHECK(std::chrono::steady_clock::now() - start < 8s);
+    CHECK(std::chrono::steady_clock::now() - start < 25s);
     CHECK(has(lab.get("ok"), "state: ok"));
     rules.household.probes.clear();
     lab.agent->deliver(rules);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <numeric>
 #include <semaphore>
 #include <thread>
 
@@ -70,4 +71,38 @@ TEST_CASE("courier: what waits goes together, and one that cannot be delivered f
     CHECK(fine == 5);
     CHECK(failed == 1);
     CHECK(std::ranges::all_of(engine.sizes, [](std::size_t size) { return size >= 1 && size <= 4; }));
+}
+
+TEST_CASE("courier: who is to be started waits for company while enough others are on their way; what is urgent takes all along") {
+    Deliveries engine;
+    engine.gate.release(2);
+    Courier courier(engine, {});
+    const auto trips = [&] { const std::scoped_lock lock(engine.mutex); return engine.sizes; };
+    std::mutex mutex;
+    std::vector<Courier::Start> on_the_way;
+    std::vector<std::jthread> callers;
+    const auto call = [&](const std::string& volume) {
+        callers.emplace_back([&, volume] {
+            auto start = courier.deliver_for_start("image", {{volume, {}}});
+            const std::scoped_lock lock(mutex);
+            if (start) on_the_way.push_back(*std::move(start));
+        });
+    };
+    for (std::size_t i = 0; i < k_enough_to_start; ++i) {
+        call("early");
+        callers.clear();
+    }
+    REQUIRE(trips().size() == k_enough_to_start);
+    for (int i = 0; i < 5; ++i) call("late");
+    CHECK(courier.deliver("image", {{"urgent", {}}}));
+    CHECK(courier.deliver("image", {{"urgent", {}}}));
+    for (int i = 0; i < 5; ++i) call("last");
+    { const std::scoped_lock lock(mutex); on_the_way.clear(); }  // all are started
+    callers.clear();
+    CHECK(on_the_way.size() <= 10);
+    const auto sizes = trips();
+    CHECK(std::accumulate(sizes.begin(), sizes.end(), std::size_t{0}) == k_enough_to_start + 12);
+    on_the_way.clear();
+    CHECK(courier.deliver_for_start("image", {{"bad", {}}}).error().message == "bad volume");
+    for (std::size_t i = 0; i < 2 * k_enough_to_start; ++i) CHECK(courier.deliver_for_start("image", {{"again", {}}}));  // none is counted for ever
 }

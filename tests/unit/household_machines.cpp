@@ -223,6 +223,20 @@ TEST_CASE("a label stands before whole lines, whatever the chunks") {
     CHECK(out.size() == LineLabel::k_longest * 2 + 1 + 3 * 5);
 }
 
+TEST_CASE("periodic: what all agents of a machine do falls together, in time, and once each period") {
+    const SteadyTime epoch{};
+    for (const auto every : {200ms, 1000ms, 5000ms, 5300ms, 60000ms})
+        for (auto now = epoch; now < epoch + 3s; now += 37ms) {
+            const auto next = agent::next_together(now, every);
+            CHECK(next > now);
+            CHECK(next <= now + every);
+            CHECK(next > now + every - 1s);
+            CHECK((next - epoch) % std::min<std::chrono::nanoseconds>(every, 1s) == 0ns);
+        }
+    CHECK(agent::next_together(epoch + 7s + 3ms, 5s) == epoch + 12s);
+    CHECK(agent::next_together(epoch + 12s, 5s) == epoch + 17s);
+}
+
 TEST_CASE("a verdict of two has the worse one's reason first") {
     const HealthVerdict ok, sad{Health::degraded, "a"}, bad{Health::unhealthy, "b"};
     CHECK(worst(ok, ok) == ok);
