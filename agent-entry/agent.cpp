@@ -210,6 +210,7 @@ void Agent::turn(SteadyTime now) {
     household_->tick(current_.has_value(), now);
     run_command(now);
     next_job(now);
+    settle_journal();
     report_health(now);
     feed_output(now);
     publish_state(now);

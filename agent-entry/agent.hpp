@@ -121,7 +121,9 @@ class Agent {
     void complete_job(const FinishJob& finish);
     void end_cleanup(JobRecord& record, const FinishJob& finish);
     void maintain(const std::string& why);
-    void journal_current();
+    void journal_current(JobJournal::Sync sync);
+    void settle_journal();
+    void report_loss(const Error& why);
 
     // bus.cpp
     void hear_broker(SteadyTime now);

@@ -414,18 +414,23 @@ std::vector<JobId> JobBook::hidden() const {
     return {hidden_.begin(), hidden_.end()};
 }
 
-Result<JobRecord> JobBook::update(JobRecord record) {
+Result<JobRecord> JobBook::update(JobRecord record, JobJournal::Sync sync) {
     const std::scoped_lock lock(mutex_);
-    auto written = write(std::move(record));
+    auto written = write(std::move(record), sync);
     if (written) compact(sys::wall_now());
     return written;
 }
 
-Result<JobRecord> JobBook::write(JobRecord record) {
+Result<void> JobBook::settle() {
+    const std::scoped_lock lock(mutex_);
+    return journal_->settle();
+}
+
+Result<JobRecord> JobBook::write(JobRecord record, JobJournal::Sync sync) {
     ++record.version;
     if (record.state != JobState::queued) record.position = 0;
     remember(record);
-    const auto at = journal_->append({encode_job_record(record), {}});
+    const auto at = journal_->append({encode_job_record(record), {}}, sync);
     if (!at) return fail(at.error());
     known_[record.id].record_at = *at;
     return record;

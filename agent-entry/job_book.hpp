@@ -98,8 +98,11 @@ class JobBook {
     /// Jobs that were cut off, in this life or an earlier one, and not cleaned up after yet; the oldest first.
     [[nodiscard]] std::vector<JobRecord> unclean() const;
 
-    /// Journals a change (version + 1), durably; what the journal cannot take is still true in memory.
-    Result<JobRecord> update(JobRecord record);
+    /// Journals a change (version + 1); what the journal cannot take is still true in memory.
+    /// @param sync later: one sync for an end and the start that follows it. Nobody may hear of it before `settle`.
+    Result<JobRecord> update(JobRecord record, JobJournal::Sync sync = JobJournal::Sync::now);
+    /// All that was journalled is durable when it returns.
+    Result<void> settle();
     Result<JobRequest> request(const JobId& id) const;
     /// Whether a job that comes now would start at once. Then it is journalled as running, in its first entry: a start
     /// costs one sync, not two. Such a job is the next `granted`.
@@ -131,7 +134,7 @@ class JobBook {
     void lose_running(const std::vector<Withdrawal>& withdrawn, WallTime now);
     void heed(const Withdrawal& withdrawal, WallTime now);
     void compact(WallTime now);
-    Result<JobRecord> write(JobRecord record);
+    Result<JobRecord> write(JobRecord record, JobJournal::Sync sync = JobJournal::Sync::now);
     Result<JobRecord> promise(JobRecord record, const std::string& payload = {});
     void remember(const JobRecord& record);
     [[nodiscard]] Result<JobRequest> read_request(const JobId& id) const;

@@ -83,7 +83,7 @@ void Agent::begin_job(JobRecord record, bool only_cleanup, SteadyTime now) {
     JobRun run(conf_.rules, *request, only_cleanup, named.value_or(std::nullopt));
     current_.emplace(Current{std::move(record), std::move(run), request->env, request->retries, request->artifacts, *log, OutputFeed(*log), {}, 0, only_cleanup});
     sys::crash_point("start: folder made");
-    if (to_journal) journal_current();
+    if (to_journal) journal_current(JobJournal::Sync::now);
     sys::crash_point("start: journalled");
     const auto what = "job=" + current_->record.id.str() + (only_cleanup ? " cleanup of a lost job" : " started");
     if (!only_cleanup) board_.refresh(topics_.of(conf_.sut, k_last_job), current_->record.id.str());
@@ -92,13 +92,21 @@ void Agent::begin_job(JobRecord record, bool only_cleanup, SteadyTime now) {
     sys::log(sys::Level::info, what);
 }
 
-void Agent::journal_current() {
-    const auto updated = book_->update(current_->record);
-    if (updated) {
+void Agent::journal_current(JobJournal::Sync sync) {
+    const auto updated = book_->update(current_->record, sync);
+    if (updated)
         current_->record = *updated;
-        return;
-    }
-    if (!job_loss_reported_) sys::log(sys::Level::error, "the journal cannot be written: " + updated.error().message);
+    else
+        report_loss(updated.error());
+}
+
+/// An end is durable with the start that follows it, or here: before anybody hears of it.
+void Agent::settle_journal() {
+    if (const auto settled = book_->settle(); !settled) report_loss(settled.error());
+}
+
+void Agent::report_loss(const Error& why) {
+    if (!job_loss_reported_) sys::log(sys::Level::error, "the journal cannot be written: " + why.message);
     job_loss_reported_ = true;
 }
 
@@ -183,7 +191,7 @@ void Agent::complete_job(const FinishJob& finish) {
     record.log_bytes = current_->log->end();
     record.dropped = std::max(current_->feed.dropped(), current_->log->lost());
     sys::crash_point("end: not journalled");
-    journal_current();
+    journal_current(JobJournal::Sync::later);
     sys::crash_point("end: journalled");
     sys::log(sys::Level::info, "job=" + record.id.str() + " " + std::string(to_string(record.state)));
     if (terminal(record.state)) job_folders_->ended(record.id, sys::wall_now());

@@ -125,7 +125,7 @@ Result<void> JobJournal::replay(const Visit& visit) {
     return {};
 }
 
-Result<std::uint64_t> JobJournal::append(const JournalEntry& entry) {
+Result<std::uint64_t> JobJournal::append(const JournalEntry& entry, Sync sync) {
     // What could not be read again would be lost at the next start, with a promise given for it.
     if (entry.record.size() > k_record_limit || entry.request.size() > k_submit_limit)
         return fail(ErrorKind::invalid_input, "expected at most " + std::to_string(k_record_limit) + " bytes of a record and " +
@@ -143,15 +143,23 @@ Result<std::uint64_t> JobJournal::append(const JournalEntry& entry) {
             error = errno;
     }
     sys::crash_point("journal: entry written");
-    if (error == 0 && ::fdatasync(fd_.get()) != 0) error = errno;
+    if (error == 0 && sync == Sync::now && ::fdatasync(fd_.get()) != 0) error = errno;
     sys::crash_point("journal: entry synced");
     if (error == 0) {
+        settled_ = sync == Sync::now;
         end_ += bytes.size();
         return offset;
     }
     // The next entry overwrites what is there of this one; cut it off in case that there is no next one.
     [[maybe_unused]] const int cut = ::ftruncate(fd_.get(), static_cast<off_t>(offset));
     return fail(errno_error(path_, error));
+}
+
+Result<void> JobJournal::settle() {
+    if (settled_) return {};
+    if (::fdatasync(fd_.get()) != 0) return fail(errno_error(path_, errno));
+    settled_ = true;
+    return {};
 }
 
 Result<JournalEntry> JobJournal::read(std::uint64_t offset) const {
@@ -181,6 +189,7 @@ Result<std::vector<std::uint64_t>> JobJournal::rewrite(const std::vector<Journal
     sys::crash_point("compaction: renamed");
     fd_ = std::move(fd);
     end_ = text.size();
+    settled_ = true;
     // The new file is in use, whatever comes of this: offsets into the old one would mean other entries.
     if (auto synced = sys::sync_folder(folder_of(path_)); !synced)
         sys::log(sys::Level::error, "a power failure may bring the old journal back: " + synced.error().message);

@@ -29,8 +29,12 @@ class JobJournal {
     /// Opens or makes the file and shows what is in it.
     static Result<std::unique_ptr<JobJournal>> open(const std::string& path, const Visit& visit);
 
-    /// Durable when it returns. When it fails, the file is as it was. @return the entry's offset
-    Result<std::uint64_t> append(const JournalEntry& entry);
+    enum class Sync { now, later };
+    /// When it fails, the file is as it was. @return the entry's offset
+    /// @param sync now: durable when it returns, with all before it; later: with the next one, or by `settle`
+    Result<std::uint64_t> append(const JournalEntry& entry, Sync sync = Sync::now);
+    /// All that was appended is durable when it returns.
+    Result<void> settle();
     Result<JournalEntry> read(std::uint64_t offset) const;
     /// Replaces the file, durably, by these entries. @return their offsets; after a failure the old file stays in use
     Result<std::vector<std::uint64_t>> rewrite(const std::vector<JournalEntry>& entries);
@@ -43,6 +47,7 @@ class JobJournal {
     const std::string path_;
     sys::UniqueFd fd_;
     std::uint64_t end_ = 0;
+    bool settled_ = true;
 };
 
 /// No entry is longer.

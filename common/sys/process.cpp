@@ -15,6 +15,8 @@
 #include <csignal>
 #include <memory>
 #include <mutex>
+#include <semaphore>
+#include <thread>
 
 #include "sys/slice.hpp"
 
@@ -129,6 +131,47 @@ class SignalsBlocked {
     sigset_t before_{};
 };
 
+/// Starts children from a thread of its own: when a child has left our memory, the kernel likes to wake who started it on the
+/// child's CPU, and the child would wait there until that one's turn is over.
+class Starter {
+  public:
+    static Starter& get() {
+        static Starter starter;
+        return starter;
+    }
+    pid_t start(char* stack, ChildSide& side) {
+        const std::scoped_lock lock(mutex_);
+        stack_ = stack;
+        side_ = &side;
+        asked_.release();
+        done_.acquire();
+        errno = errno_;
+        return pid_;
+    }
+    ~Starter() {
+        stack_ = nullptr;
+        asked_.release();
+    }
+
+  private:
+    Starter() : thread_([this] { run(); }) {}
+    void run() {
+        const SignalsBlocked blocked;
+        for (asked_.acquire(); stack_ != nullptr; asked_.acquire()) {
+            pid_ = ::clone(run_child, stack_, CLONE_VM | CLONE_VFORK | SIGCHLD, side_);
+            errno_ = errno;
+            done_.release();
+        }
+    }
+    std::mutex mutex_;
+    std::binary_semaphore asked_{0}, done_{0};
+    char* stack_ = nullptr;
+    ChildSide* side_ = nullptr;
+    pid_t pid_ = -1;
+    int errno_ = 0;
+    std::jthread thread_;
+};
+
 std::vector<char*> c_strings(const std::vector<std::string>& texts) {
     std::vector<char*> out;
     out.reserve(texts.size() + 1);
@@ -148,9 +191,11 @@ Result<Child> spawn(const SpawnRequest& request) {
     const OwnRank::Offer offer(OwnRank::get(), request.offered_to_oom_killer);
     const SignalsBlocked blocked;
     // As posix_spawn does it, which cannot give the child its rank for the kernel's choice when memory runs out.
-    const pid_t pid = ::clone(run_child, stack.get() + k_child_stack, CLONE_VM | CLONE_VFORK | SIGCHLD, &side);
+    const pid_t pid = Starter::get().start(stack.get() + k_child_stack, side);
     if (pid < 0) return fail(errno_error(request.argv.front(), errno));
-    if (side.error == 0) return Child{pid};
+    if (side.error == 0) {
+        return Child{pid};
+    }
     ::waitpid(pid, nullptr, 0);
     return fail(errno_error(request.argv.front(), side.error));
 }

@@ -55,6 +55,22 @@ TEST_CASE("a journal that is torn at any byte keeps every entry before it, and g
     }
 }
 
+TEST_CASE("an entry whose sync comes later is read like any other, in its place, also behind a failed one") {
+    const test::TempFolder folder;
+    const auto path = folder.path() + "/journal";
+    const auto journal = JobJournal::open(path, [](auto, const auto&) {});
+    REQUIRE(journal);
+    const auto later = (*journal)->append({"{}", "later"}, JobJournal::Sync::later);
+    REQUIRE(later);
+    CHECK((*journal)->read(*later)->request == "later");
+    CHECK_FALSE((*journal)->append({std::string(70'000, 'x'), {}}));
+    REQUIRE((*journal)->append({"{}", "now"}));
+    REQUIRE((*journal)->append({"{}", "last"}, JobJournal::Sync::later));
+    CHECK((*journal)->settle());
+    CHECK((*journal)->settle());  // nothing is left to do
+    CHECK(requests_in(path) == std::vector<std::string>{"later", "now", "last"});
+}
+
 TEST_CASE("a flipped bit costs one entry, not those behind it") {
     const test::TempFolder folder;
     const auto path = folder.path() + "/journal";
