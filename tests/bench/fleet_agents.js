@@ -134,6 +134,8 @@ async function main() {
   row('supervisor, from empty to all running, 1/s', rate.toFixed(2), `ratio to bare ${(rate / bareRate).toFixed(2)}, aim: at least 0.90`);
   row('to all ok, s', allOk.toFixed(1));
 
+  // At rest: their first probes are over, of which the engine tells one by one.
+  await until('the engine calls all healthy', () => docker('ps', '-q', '--filter', 'health=healthy', '--filter', `name=${container('fleet')}`).split('\n').filter(Boolean).length >= count, 180);
   await sleep(15000);
   const pid = inspect(byRole('supervisor')).State.Pid;
   const used = cpu(pid);
