@@ -91,8 +91,9 @@ void Supervisor::hear_jobs(const SutName& sut, const std::string& payload) {
     const auto running = job_runs(payload);
     const auto queued = jobs_queued(payload);
     const auto& known = fleet_.history(sut);
-    if (known.job_runs == running && known.jobs_queued == queued) return;
+    if (known.jobs_heard && known.job_runs == running && known.jobs_queued == queued) return;
     auto& history = fleet_.know(sut);
+    history.jobs_heard = true;
     history.job_runs = running;
     history.jobs_queued = queued;
     count([&](Metrics& metrics) { metrics.queues[sut.str()] = queued; });

@@ -55,9 +55,16 @@ class Pass {
         return found.status == ContainerStatus::running || found.status == ContainerStatus::restarting;
     }
 
-    /// A paused container's job goes on when it is resumed.
-    static bool works(const FoundContainer& found, const History& history) {
-        return history.job_runs && !history.asked.now && (runs(found) || found.status == ContainerStatus::paused);
+    /// A paused container's job goes on when it is resumed. Of one that is older than we, nothing is known before its agent's word
+    /// has come: there may be a job.
+    bool waits_for_job(const FoundContainer& found, const History& history, const std::string& reason) {
+        if (history.asked.now || (!runs(found) && found.status != ContainerStatus::paused)) return false;
+        if (history.job_runs) return wait_for_job(reason), true;
+        if (!history.from_before || history.jobs_heard) return false;
+        if (link_up_since_ && now_ - *link_up_since_ >= k_link_settles) return false;
+        hold(reason + "; waits to hear from the broker whether a job runs");
+        if (link_up_since_) wake(*link_up_since_ + k_link_settles);
+        return true;
     }
 
     /// A running agent is left with the programs that it has: an upgrade of ours disturbs none. One that ended, or is asked to
@@ -69,9 +76,8 @@ class Pass {
     /// @param can_make its conf is sound
     bool is_asked_to_restart(const SutName& sut, const History& history, const FoundContainer& found, bool can_make) {
         if (history.asked.what != Asked::What::restart) return false;
-        if (works(found, history))
-            wait_for_job("asked to restart");
-        else if (can_make && gets_other_programs(history, found))
+        if (waits_for_job(found, history, "asked to restart")) return true;
+        if (can_make && gets_other_programs(history, found))
             act(Verb::recreate, sut, "asked for; it gets this version's programs");
         else
             act(Verb::restart, sut, "asked for");
@@ -79,7 +85,7 @@ class Pass {
     }
 
     void purge(const SutName& sut, const History& history, const FoundContainer* found) {
-        if (found != nullptr && works(*found, history)) return wait_for_job("asked to purge");
+        if (found != nullptr && waits_for_job(*found, history, "asked to purge")) return;
         act(Verb::purge, sut, "asked for");
     }
 
@@ -96,13 +102,13 @@ class Pass {
 
     void unwanted(const SutName& sut, const History& history, const FoundContainer* found) {
         if (found == nullptr) return;
-        if (works(*found, history)) return wait_for_job("its conf is gone");
+        if (waits_for_job(*found, history, "its conf is gone")) return;
         act(Verb::retire, sut, "its conf is gone");
     }
 
     void parked(const SutName& sut, const History& history, const FoundContainer* found) {
         if (found == nullptr) return;
-        if (works(*found, history)) return wait_for_job("enabled: false");
+        if (waits_for_job(*found, history, "enabled: false")) return;
         act(Verb::park, sut, "enabled: false");
     }
 
@@ -123,10 +129,9 @@ class Pass {
         const bool reshaped = found->config_hash != wanted.config_hash;
         if (found->status == ContainerStatus::paused) return hold("paused");
         if (reshaped) {
-            if (works(*found, history))
-                return wait_for_job("the conf shapes another container");
-            if (lacks_image(history)) return;
-            return act(Verb::recreate, sut, "the conf shapes another container");
+            const std::string reason = "the conf shapes another container";
+            if (waits_for_job(*found, history, reason) || lacks_image(history)) return;
+            return act(Verb::recreate, sut, reason);
         }
         // An engine never starts what it failed to remove.
         if (found->status == ContainerStatus::dead) {

@@ -84,6 +84,31 @@ test('a SUT that is added right behind a killed broker comes in, with sessions o
   assert.deepEqual(['alpha', 'bravo'].map((sut) => inspect(container(sut)).State.StartedAt), started);
 });
 
+test('a supervisor that starts anew, and a broker, behind a conf that shapes another container: the running job ends first', async () => {
+  writeConf('shaped', { description: 'shaped anew amid a job' });
+  try {
+    await explorer.until('shaped/agent', (v) => v === 'ok', 60);
+    const before = inspect(container('shaped')).Id;
+    const id = 'amid-a-new-shape';
+    explorer.publish('shaped/submit', JSON.stringify({ id, command: 'sleep 15' }));
+    await until('the job runs', () => explorer.json(`shaped/job/${id}`)?.state === 'RUNNING');
+    docker('kill', byRole('supervisor'));
+    docker('kill', byRole('broker'));
+    writeConf('shaped', { description: 'shaped anew amid a job', resources: { memory: '300m' } });
+    docker('start', byRole('supervisor'));
+    docker('start', byRole('broker'));
+    const record = await until('the job ends', () => {
+      const now = explorer.json(`shaped/job/${id}`);
+      return now && !['QUEUED', 'RUNNING'].includes(now.state) && now;
+    }, 90);
+    assert.equal(record.state, 'SUCCEEDED', JSON.stringify(record));
+    await until('it is shaped anew', () => { const now = inspect(container('shaped')); return now && now.Id !== before && now.HostConfig.Memory === 300 * 1024 * 1024; }, 60);
+    await explorer.until('shaped/agent', (v) => v === 'ok', 60);
+  } finally {
+    await removeSuts(['shaped']);
+  }
+});
+
 test('docker pause is reported as paused within 25 s, and nothing is restarted, then or after', async () => {
   const before = inspect(container('bravo')).State.StartedAt;
   const paused = Date.now();
