@@ -53,6 +53,7 @@ std::optional<double> mean_run_seconds(const std::vector<JobRecord>& done) {
 void Agent::hear_broker(SteadyTime now) {
     // What comes before the connection is whole could not be answered: it waits.
     auto drained = session_->connected() ? session_->drain() : mqtt::Drained{};
+    if (!drained.messages.empty()) settle_journal();  // an answer may tell of a job that has just ended
     if (session_->connected() && session_->epoch() != epoch_) {
         epoch_ = session_->epoch();
         uptime_asked_.reset();
@@ -233,7 +234,9 @@ void Agent::answer_requester(const JobBook::Answer& said) {
 
 void Agent::answer_submits(SteadyTime now) {
     const auto topic = topics_.of(conf_.sut, k_submit_status);
-    for (const auto& said : book_->take_answers()) {
+    const auto answers = book_->take_answers();
+    if (!answers.empty()) settle_journal();
+    for (const auto& said : answers) {
         answer_requester(said);
         if (said.verdict == JobBook::Verdict::rejected) {
             rejection_ = "rejected: " + said.why;

@@ -18,23 +18,30 @@ Result<Courier::Start> Courier::deliver_for_start(const std::string& image, std:
 Result<void> Courier::send(const std::shared_ptr<Parcel>& mine) {
     std::unique_lock lock(mutex_);
     waiting_.push_back(mine);
-    while (!mine->made_trip) {
-        if (!leaves()) {
+    while (!mine->back) {
+        if (mine->left || !leaves()) {
             arrived_.wait(lock);
             continue;
         }
         const auto load = std::exchange(waiting_, {});
-        starting_ += static_cast<std::size_t>(std::ranges::count_if(load, [](const auto& one) { return one->starts; }));
+        for (const auto& parcel : load) {
+            parcel->left = true;
+            if (parcel->starts) ++starting_;
+        }
         ++trips_;
         lock.unlock();
-        const bool delivered = make_trip(load);
+        const auto result = make_trip(load);
         lock.lock();
         --trips_;
-        for (const auto& parcel : load) parcel->made_trip = true, parcel->delivered = delivered;
+        for (const auto& parcel : load) {
+            parcel->back = true;
+            parcel->alone = !result && load.size() > 1;
+            parcel->result = result;
+        }
         arrived_.notify_all();
     }
     lock.unlock();
-    return mine->delivered ? Result<void>{} : engine_.deliver(mine->image, labels_, mine->deliveries);
+    return mine->alone ? engine_.deliver(mine->image, labels_, mine->deliveries) : mine->result;
 }
 
 bool Courier::leaves() const {
@@ -42,10 +49,10 @@ bool Courier::leaves() const {
     return starting_ < k_enough_to_start || !std::ranges::all_of(waiting_, [](const auto& one) { return one->starts; });
 }
 
-bool Courier::make_trip(const std::vector<std::shared_ptr<Parcel>>& load) {
+Result<void> Courier::make_trip(const std::vector<std::shared_ptr<Parcel>>& load) {
     std::vector<Engine::Delivery> all;
     for (const auto& parcel : load) all.insert(all.end(), parcel->deliveries.begin(), parcel->deliveries.end());
-    return engine_.deliver(load.front()->image, labels_, all).has_value();
+    return engine_.deliver(load.front()->image, labels_, all);
 }
 
 void Courier::started() {

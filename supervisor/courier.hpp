@@ -40,12 +40,14 @@ class Courier {
         std::string image;
         std::vector<Engine::Delivery> deliveries;
         bool starts = false;
-        bool made_trip = false;
-        bool delivered = false;
+        bool left = false;  ///< with a trip
+        bool back = false;
+        bool alone = false;  ///< the trip with others failed
+        Result<void> result{};
     };
     Result<void> send(const std::shared_ptr<Parcel>& mine);
     [[nodiscard]] bool leaves() const;
-    bool make_trip(const std::vector<std::shared_ptr<Parcel>>& load);
+    Result<void> make_trip(const std::vector<std::shared_ptr<Parcel>>& load);
     void started();
 
     Engine& engine_;

@@ -85,7 +85,7 @@ void Supervisor::look_at_authority() {
     auto authority = read_authority(settings_);
     const auto trouble = authority ? std::string() : "the CA for agents cannot be read, they have the one before: " + authority.error().message;
     if (trouble != std::exchange(authority_trouble_, trouble)) {
-        if (!trouble.empty()) sys::log(sys::Level::error, trouble);
+        trouble.empty() ? sys::log(sys::Level::info, "the CA for agents can be read again") : sys::log(sys::Level::error, trouble);
         fleet_report_at_ = {};
     }
     if (!authority || *authority == agent_ca_) return;

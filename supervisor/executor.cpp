@@ -247,6 +247,18 @@ Result<void> Executor::create(const Task& task, Outcome& outcome) {
     return engine_.start(*id);
 }
 
+void Executor::StartSlots::acquire() {
+    std::unique_lock lock(mutex_);
+    freed_.wait(lock, [this] { return free_ > 0; });
+    --free_;
+}
+
+void Executor::StartSlots::release() {
+    const std::scoped_lock lock(mutex_);
+    ++free_;
+    freed_.notify_one();
+}
+
 Executor::StartTurn Executor::turn_to_start(const Task& task) {
     if (task.retry) return nullptr;
     start_slots_.acquire();

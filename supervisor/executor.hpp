@@ -8,7 +8,6 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <semaphore>
 #include <thread>
 #include <vector>
 
@@ -48,7 +47,17 @@ struct Outcome {
 };
 
 class Executor {
-    using StartSlots = std::counting_semaphore<k_starts>;
+    /// Not std::counting_semaphore: that of GCC 12 can miss a wake (GCC bug 104928).
+    class StartSlots {
+      public:
+        void acquire();
+        void release();
+
+      private:
+        std::mutex mutex_;
+        std::condition_variable freed_;
+        std::size_t free_ = k_starts;
+    };
     struct FreeSlot { void operator()(StartSlots* slots) const { slots->release(); } };
     using StartTurn = std::unique_ptr<StartSlots, FreeSlot>;
 
@@ -89,7 +98,7 @@ class Executor {
     Engine& engine_;
     const sys::Wake& owner_;
     Courier courier_;
-    StartSlots start_slots_{k_starts};
+    StartSlots start_slots_;
     std::string build_;
     std::atomic<int> cpus_{0};
     std::mutex programs_mutex_;  ///< one delivery of the programs at a time

@@ -55,15 +55,16 @@ class Pass {
         return found.status == ContainerStatus::running || found.status == ContainerStatus::restarting;
     }
 
-    /// A paused container's job goes on when it is resumed. Of one that is older than we, nothing is known before its agent's word
-    /// has come: there may be a job.
+    /// A paused container's job goes on when it is resumed. That none runs is believed once the connection has lasted: what a broker
+    /// that was killed had retained is older than what its agents have still to say. Of a container that is older than we, nothing
+    /// is known without a broker.
     bool waits_for_job(const FoundContainer& found, const History& history, const std::string& reason) {
         if (history.asked.now || (!runs(found) && found.status != ContainerStatus::paused)) return false;
         if (history.job_runs) return wait_for_job(reason), true;
-        if (!history.from_before || history.jobs_heard) return false;
-        if (link_up_since_ && now_ - *link_up_since_ >= k_link_settles) return false;
+        const bool unknown = link_up_since_ ? now_ - *link_up_since_ < k_agents_are_back : history.from_before && !history.jobs_heard;
+        if (!unknown) return false;
         hold(reason + "; waits to hear from the broker whether a job runs");
-        if (link_up_since_) wake(*link_up_since_ + k_link_settles);
+        if (link_up_since_) wake(*link_up_since_ + k_agents_are_back);
         return true;
     }
 

@@ -125,7 +125,8 @@ inline constexpr BackoffPolicy k_hopeless_actions{std::chrono::seconds{10}, std:
 inline constexpr std::chrono::minutes k_restart_window{30};
 inline constexpr std::size_t k_quarantine_after = 5;  ///< restarts within the window
 inline constexpr unsigned k_recreate_after = 2;       ///< starts that failed, in a row
-inline constexpr std::chrono::seconds k_link_settles{10};  ///< after so long a connection, what was retained has been heard
+inline constexpr std::chrono::seconds k_link_settles{10};
+inline constexpr std::chrono::seconds k_agents_are_back{20};  ///< after us, at most: a connection of theirs can take 10 s, and a try comes every 5 s
 inline constexpr std::chrono::seconds k_probe_again{2};
 /// How long an agent that was told to starts no job, and how often it is told again while there is a reason.
 inline constexpr std::chrono::seconds k_no_job_for{60}, k_no_job_again{20};

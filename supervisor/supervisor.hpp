@@ -157,6 +157,7 @@ class Supervisor {
 
     Fleet fleet_;
     bool found_known_ = false;  ///< false while the engine has not answered: unknown, never empty
+    bool looked_at_all_ = false;  ///< once in this life
     std::string engine_trouble_;
     SteadyTime next_look_{};
     bool look_runs_ = false;  ///< at the whole fleet

@@ -98,7 +98,7 @@ void Supervisor::note_all(Look look, SteadyTime now) {
     for (const auto& [sut, looks] : looks_)
         if (looks.settles_at && !fresh.contains(sut) && fleet_.found(sut) == nullptr) gone.push_back(sut);
     for (const auto& sut : gone) note_one(sut, look.number, std::nullopt, now, was_away);
-    const bool first = fleet_.all_found().empty();
+    const bool first = !std::exchange(looked_at_all_, true);  // nothing was acted on before
     for (auto& [sut, one] : fresh) {
         if (first) fleet_.know(sut).from_before = true;
         note_summary(sut, look.number, std::move(one), now, was_away);

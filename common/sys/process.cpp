@@ -16,6 +16,7 @@
 #include <memory>
 #include <mutex>
 #include <semaphore>
+#include <system_error>
 #include <thread>
 
 #include "sys/slice.hpp"
@@ -139,6 +140,7 @@ class Starter {
         static Starter starter;
         return starter;
     }
+    /// @return -1 with errno, as clone(2)
     pid_t start(char* stack, ChildSide& side) {
         const std::scoped_lock lock(mutex_);
         stack_ = stack;
@@ -191,7 +193,12 @@ Result<Child> spawn(const SpawnRequest& request) {
     const OwnRank::Offer offer(OwnRank::get(), request.offered_to_oom_killer);
     const SignalsBlocked blocked;
     // As posix_spawn does it, which cannot give the child its rank for the kernel's choice when memory runs out.
-    const pid_t pid = Starter::get().start(stack.get() + k_child_stack, side);
+    pid_t pid = -1;
+    try {
+        pid = Starter::get().start(stack.get() + k_child_stack, side);
+    } catch (const std::system_error& error) {  // no thread was to be had
+        errno = error.code().value();
+    }
     if (pid < 0) return fail(errno_error(request.argv.front(), errno));
     if (side.error == 0) {
         return Child{pid};

@@ -246,21 +246,21 @@ TEST_CASE("what waits for a job keeps the agent from the next one, and says so a
     CHECK_FALSE(decide(k_alpha, &run, &old, history, {}, k_now - 40min, k_now).for_job);
 }
 
-TEST_CASE("what is found at our start may have a job: nothing ends it before the agent's word, or a connection that brought none") {
+TEST_CASE("whether a job runs is known when a connection has lasted; without one, of those that we have heard or made") {
     auto found = container(ContainerStatus::running, "old");
     auto history = healthy();
-    history.from_before = true;
     const auto parked = wanted(Wanted::Kind::parked), run = wanted();
     for (const auto* want : {&run, &parked, static_cast<const Wanted*>(nullptr)}) {
         const auto at = [&](std::optional<SteadyTime> link_up_since) { return decide(k_alpha, want, &found, history, {}, link_up_since, k_now); };
-        history.jobs_heard = false;
-        CHECK(at(std::nullopt).hold.ends_with("; waits to hear from the broker whether a job runs"));
-        CHECK_FALSE(at(std::nullopt).action);
-        CHECK_FALSE(at(k_now - 9s).action);
-        CHECK(at(k_now - 9s).wake_at == k_now + 1s);
-        CHECK(at(k_now - k_link_settles).action);
-        history.jobs_heard = true;
-        CHECK(at(std::nullopt).action);
+        for (const bool from_before : {false, true})
+            for (const bool heard : {false, true}) {
+                history.from_before = from_before;
+                history.jobs_heard = heard;
+                CHECK(at(std::nullopt).action.has_value() == (!from_before || heard));
+                CHECK(at(k_now - 19s).hold.ends_with("; waits to hear from the broker whether a job runs"));
+                CHECK(at(k_now - 19s).wake_at == k_now + 1s);
+                CHECK(at(k_now - k_agents_are_back).action);
+            }
     }
     history.jobs_heard = false;
     found.status = ContainerStatus::exited;
