@@ -67,7 +67,7 @@ TEST_CASE("stdout: a reader that is stuck costs k_patience once, and gets all of
     const auto start = sys::steady_now();
     for (int i = 0; i < 100; ++i) bench.write(log, lines(i * 10'000, (i + 1) * 10'000));
     bench.write(other, "other\n");
-    CHECK(sys::steady_now() - start < 2 * StdoutSink::k_patience);
+    CHECK(sys::steady_now() - start < 20 * StdoutSink::k_patience);  // not for each of the 101 writes
     CHECK(bench.sink->stuck());
     CHECK_FALSE(bench.sink->needs_time());  // nobody would use it
     CHECK(bench.read_all() == lines(0, 1'000'000) + "other\n");
