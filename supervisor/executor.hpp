@@ -110,5 +110,4 @@ class Executor {
     std::vector<std::jthread> workers_;
 };
 
-
 }  // namespace sutfleet

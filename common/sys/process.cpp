@@ -200,9 +200,7 @@ Result<Child> spawn(const SpawnRequest& request) {
         errno = error.code().value();
     }
     if (pid < 0) return fail(errno_error(request.argv.front(), errno));
-    if (side.error == 0) {
-        return Child{pid};
-    }
+    if (side.error == 0) return Child{pid};
     ::waitpid(pid, nullptr, 0);
     return fail(errno_error(request.argv.front(), side.error));
 }
