@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 
@@ -86,7 +87,7 @@ Result<std::unique_ptr<JobJournal>> JobJournal::open(const std::string& path, co
 
 Result<void> JobJournal::replay(const Visit& visit) {
     struct stat info {};
-    if (::fstat(fd_.get(), &info) != 0) return fail(errno_error(path_, errno));
+    if (::fstat(fd(), &info) != 0) return fail(errno_error(path_, errno));
     const auto file_end = static_cast<std::uint64_t>(info.st_size);
     std::string window;
     std::uint64_t at = 0;  // of the window's begin
@@ -95,7 +96,7 @@ Result<void> JobJournal::replay(const Visit& visit) {
         window.erase(0, used);
         at += used;
         used = 0;
-        auto more = read_range(fd_.get(), at + window.size(), 4 * k_entry_limit);
+        auto more = read_range(fd(), at + window.size(), 4 * k_entry_limit);
         if (!more) return fail(more.error());
         window += *more;
         return {};
@@ -121,7 +122,7 @@ Result<void> JobJournal::replay(const Visit& visit) {
         sys::log(sys::Level::error, path_ + ": " + std::to_string(stepped_over) + " lines of it are damaged and were stepped over");
     if (end_ == file_end) return {};
     sys::log(sys::Level::warn, path_ + ": its last " + std::to_string(file_end - end_) + " bytes are not whole: cut off");
-    if (::ftruncate(fd_.get(), static_cast<off_t>(end_)) != 0) return fail(errno_error(path_, errno));
+    if (::ftruncate(fd(), static_cast<off_t>(end_)) != 0) return fail(errno_error(path_, errno));
     return {};
 }
 
@@ -130,42 +131,81 @@ Result<std::uint64_t> JobJournal::append(const JournalEntry& entry, Sync sync) {
     if (entry.record.size() > k_record_limit || entry.request.size() > k_submit_limit)
         return fail(ErrorKind::invalid_input, "expected at most " + std::to_string(k_record_limit) + " bytes of a record and " +
                                                   std::to_string(k_submit_limit) + " of a job");
+    if (auto mended = mend(); !mended) return fail(mended.error());
     const auto bytes = encode_journal_entry(entry);
     const auto offset = end_;
     std::size_t used = 0;
     int error = 0;
     sys::crash_point("journal: entry not written");
     while (used < bytes.size() && error == 0) {
-        const auto put = ::pwrite(fd_.get(), bytes.data() + used, bytes.size() - used, static_cast<off_t>(offset + used));
+        const auto put = ::pwrite(fd(), bytes.data() + used, bytes.size() - used, static_cast<off_t>(offset + used));
         if (put >= 0)
             used += static_cast<std::size_t>(put);
         else if (errno != EINTR)
             error = errno;
     }
     sys::crash_point("journal: entry written");
-    if (error == 0 && sync == Sync::now && ::fdatasync(fd_.get()) != 0) error = errno;
+    if (error == 0 && sync == Sync::now) error = this->sync();
     sys::crash_point("journal: entry synced");
     if (error == 0) {
-        settled_ = sync == Sync::now;
         end_ += bytes.size();
+        if (sync == Sync::now) synced_ = end_;
         return offset;
     }
     // The next entry overwrites what is there of this one; cut it off in case that there is no next one.
-    [[maybe_unused]] const int cut = ::ftruncate(fd_.get(), static_cast<off_t>(offset));
+    [[maybe_unused]] const int cut = ::ftruncate(fd(), static_cast<off_t>(offset));
     return fail(errno_error(path_, error));
 }
 
+/// @return errno of a failure
+int JobJournal::sync() {
+    if (::fdatasync(fd()) == 0) return 0;
+    const int error = errno;
+    sound_ = false;
+    ++generation_;
+    return error;
+}
+
 Result<void> JobJournal::settle() {
-    if (settled_) return {};
-    if (::fdatasync(fd_.get()) != 0) return fail(errno_error(path_, errno));
-    settled_ = true;
+    if (auto mended = mend(); !mended) return mended;
+    if (synced_ == end_) return {};
+    if (const int error = sync(); error != 0) return fail(errno_error(path_, error));
+    synced_ = end_;
+    return {};
+}
+
+Result<void> JobJournal::settle(std::unique_lock<std::mutex>& lock) {
+    const auto file = fd_;
+    const auto end = end_, generation = generation_;
+    lock.unlock();
+    const int error = ::fdatasync(file->get()) == 0 ? 0 : errno;
+    lock.lock();
+    // Of two that sync at once, the kernel may tell only one of a failure.
+    if (generation != generation_) return fail(ErrorKind::transient, path_ + ": another sync of it failed");
+    if (error == 0) {
+        synced_ = std::max(synced_, end);
+        return {};
+    }
+    sound_ = false;
+    ++generation_;
+    return fail(errno_error(path_, error));
+}
+
+/// After a failed sync: what was appended is still to be read, but it may never come to the disk.
+Result<void> JobJournal::mend() {
+    if (sound_) return {};
+    const auto text = read_range(fd(), 0, end_);
+    if (!text) return fail(text.error());
+    if (text->size() != end_) return fail(ErrorKind::permanent, path_ + ": shorter than it was written");
+    if (auto replaced = replace(*text); !replaced) return replaced;
+    sys::log(sys::Level::warn, path_ + ": written anew, since a sync of it had failed");
     return {};
 }
 
 Result<JournalEntry> JobJournal::read(std::uint64_t offset) const {
     // Most entries are small; a large one is read again whole.
     for (const auto limit : {k_small_entry, k_entry_limit}) {
-        auto bytes = read_range(fd_.get(), offset, limit);
+        auto bytes = read_range(fd(), offset, limit);
         if (!bytes) return fail(bytes.error());
         std::size_t size = 0;
         if (auto entry = decode_journal_entry(*bytes, size)) return entry;
@@ -180,21 +220,27 @@ Result<std::vector<std::uint64_t>> JobJournal::rewrite(const std::vector<Journal
         offsets.push_back(text.size());
         text += encode_journal_entry(entry);
     }
+    if (auto replaced = replace(text); !replaced) return fail(replaced.error());
+    return offsets;
+}
+
+Result<void> JobJournal::replace(const std::string& text) {
     const auto draft = path_ + ".compact";
     if (auto written = sys::write_file_atomic(draft, text, 0600, sys::Durability::durable); !written)
         return fail(written.error());
     sys::crash_point("compaction: draft written");
-    UniqueFd fd(::open(draft.c_str(), O_RDWR | O_CLOEXEC));
-    if (!fd || ::rename(draft.c_str(), path_.c_str()) != 0) return fail(errno_error(path_, errno));
+    auto fresh = std::make_shared<const UniqueFd>(::open(draft.c_str(), O_RDWR | O_CLOEXEC));
+    if (!fresh->valid() || ::rename(draft.c_str(), path_.c_str()) != 0) return fail(errno_error(path_, errno));
     sys::crash_point("compaction: renamed");
-    fd_ = std::move(fd);
-    end_ = text.size();
-    settled_ = true;
+    fd_ = std::move(fresh);
+    end_ = synced_ = text.size();
+    sound_ = true;
+    ++generation_;
     // The new file is in use, whatever comes of this: offsets into the old one would mean other entries.
     if (auto synced = sys::sync_folder(folder_of(path_)); !synced)
         sys::log(sys::Level::error, "a power failure may bring the old journal back: " + synced.error().message);
     sys::crash_point("compaction: synced");
-    return offsets;
+    return {};
 }
 
 }  // namespace sutfleet

@@ -2,11 +2,14 @@
 // The jobs' journal: one file, appended to and synced; the newest entry of a job is the truth about it. An entry is
 //   <digest of all that follows the space, 16 hex digits> <bytes of record> <bytes of request>\n<record><request>\n
 // What a crash or a full disk left unfinished is cut off, or stepped over, when the file is read again.
+// A sync that failed is not believed when it is repeated: Linux tells of lost pages once, and holds them for clean from
+// then on (fsync(2), "EIO"). The file is written anew before anything more is promised.
 // Threads: one at a time.
 
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -35,19 +38,28 @@ class JobJournal {
     Result<std::uint64_t> append(const JournalEntry& entry, Sync sync = Sync::now);
     /// All that was appended is durable when it returns.
     Result<void> settle();
+    /// The same, and who waits for `lock`, which guards the journal, may append meanwhile: two syncs at once cost a disk
+    /// hardly more than one. A `rewrite` meanwhile makes it fail.
+    Result<void> settle(std::unique_lock<std::mutex>& lock);
     Result<JournalEntry> read(std::uint64_t offset) const;
     /// Replaces the file, durably, by these entries. @return their offsets; after a failure the old file stays in use
     Result<std::vector<std::uint64_t>> rewrite(const std::vector<JournalEntry>& entries);
     [[nodiscard]] std::uint64_t size() const { return end_; }
 
   private:
-    JobJournal(std::string path, sys::UniqueFd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
+    JobJournal(std::string path, sys::UniqueFd fd) : path_(std::move(path)), fd_(std::make_shared<sys::UniqueFd>(std::move(fd))) {}
     Result<void> replay(const Visit& visit);
+    Result<void> replace(const std::string& text);
+    Result<void> mend();
+    int sync();
+    [[nodiscard]] int fd() const { return fd_->get(); }
 
     const std::string path_;
-    sys::UniqueFd fd_;
+    std::shared_ptr<const sys::UniqueFd> fd_;  ///< shared with a sync that is under way
     std::uint64_t end_ = 0;
-    bool settled_ = true;
+    std::uint64_t synced_ = 0;      ///< bytes that are durable; what an earlier life wrote is not known to be
+    bool sound_ = true;             ///< no sync of this file has failed
+    std::uint64_t generation_ = 0;  ///< grows when one fails, and with each new file
 };
 
 /// No entry is longer.
