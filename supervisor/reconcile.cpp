@@ -199,7 +199,7 @@ class Pass {
             return;
         if (!wanted.restart_on_unhealthy) return hold(doubt);
         if (!hushed && !cured_by_restart(doubt)) return hold(doubt + "; a restart would not help");
-        if (!hushed && history.job_runs) return wait_for_job(doubt);
+        if (!hushed && waits_for_job(found, history, doubt)) return;
         // A probe from before the silence tells nothing about it.
         const auto old = now_ - history.probed_at >= k_probe_again || (hushed && history.probed_at < *hushed);
         if (history.probe == History::Probe::none || old) return act(Verb::probe, sut, doubt);

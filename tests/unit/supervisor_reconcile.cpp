@@ -262,7 +262,14 @@ TEST_CASE("whether a job runs is known when a connection has lasted; without one
                 CHECK(at(k_now - k_agents_are_back).action);
             }
     }
+    // A doubt of the engine ends none either.
+    found = container(ContainerStatus::running);
+    found.health = EngineHealth::unhealthy;
     history.jobs_heard = false;
+    CHECK(decide(k_alpha, &run, &found, history, {}, std::nullopt, k_now).hold.ends_with("; waits to hear from the broker whether a job runs"));
+    history.from_before = false;
+    CHECK(decide(k_alpha, &run, &found, history, {}, std::nullopt, k_now).action);
+    history.from_before = true;
     found.status = ContainerStatus::exited;
     CHECK(decide(k_alpha, nullptr, &found, history, {}, std::nullopt, k_now).action);
     found.status = ContainerStatus::running;
