@@ -81,7 +81,9 @@ void Supervisor::restore_users() {
 }
 
 /// Agents get another CA as they get another conf, by the engine: the broker need not be within their reach.
-void Supervisor::look_at_authority() {
+void Supervisor::look_at_authority(SteadyTime now) {
+    if (!settings_.agent_tls() || now < authority_look_at_) return;
+    authority_look_at_ = now + k_look_at_authority;
     auto authority = read_authority(settings_);
     const auto trouble = authority ? std::string() : "the CA for agents cannot be read, they have the one before: " + authority.error().message;
     if (trouble != std::exchange(authority_trouble_, trouble)) {
@@ -96,8 +98,7 @@ void Supervisor::look_at_authority() {
 /// What `fleet/state` says of the broker; a change for the worse is an event, too.
 void Supervisor::look_at_certificate(SteadyTime now) {
     if (now < certificate_look_at_) return;
-    certificate_look_at_ = now + (settings_.agent_tls() ? k_look_at_authority : k_look_at_certificate);
-    look_at_authority();
+    certificate_look_at_ = now + k_look_at_certificate;
     auto word = certificate_word(certificates_end(settings_.auth_dir + "/tls"), sys::wall_now());
     if (word == std::exchange(certificate_, word) || !word.starts_with("degraded")) return;
     sys::log(sys::Level::warn, word);

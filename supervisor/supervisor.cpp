@@ -149,6 +149,7 @@ int Supervisor::run() {
             act(now);
             if (const auto due = fleet_.wake_at()) keep_sooner(until, std::max(*due, now + k_timer_slack));
         }
+        look_at_authority(now);
         look_at_certificate(now);
         rotate_own(now);
         report(now);
@@ -186,7 +187,7 @@ void Supervisor::take_signals() {
         confs_.touch_all();
         contexts_.touch();
         fleet_.touch_all();
-        certificate_look_at_ = {};
+        authority_look_at_ = certificate_look_at_ = {};
         next_look_ = {};
     }
 }

@@ -108,7 +108,7 @@ class Supervisor {
     void settle_credential(const SutName& sut, const std::string& credential);
     void restore_users();
     void look_at_certificate(SteadyTime now);
-    void look_at_authority();
+    void look_at_authority(SteadyTime now);
     [[nodiscard]] std::string broker_word() const;
     void warn_if_open() const;
 
@@ -189,6 +189,7 @@ class Supervisor {
     SteadyTime certificate_look_at_{};
     std::string agent_ca_;     ///< what is given to agents to check it by; empty: no TLS
     std::string authority_trouble_;
+    SteadyTime authority_look_at_{};
     std::string certificate_;  ///< how long it lasts
     bool stopping_ = false;
 
