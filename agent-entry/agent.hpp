@@ -139,7 +139,7 @@ class Agent {
     void answer_requester(const JobBook::Answer& said);
     void reply(mqtt::Publication publication);
     void send_replies();
-    void answer_submits(SteadyTime now);
+    void answer_submits(const std::vector<JobBook::Answer>& answers, SteadyTime now);
     void show_current();
     void publish_jobs(SteadyTime now);
     void publish_state(SteadyTime now);

@@ -53,7 +53,6 @@ std::optional<double> mean_run_seconds(const std::vector<JobRecord>& done) {
 void Agent::hear_broker(SteadyTime now) {
     // What comes before the connection is whole could not be answered: it waits.
     auto drained = session_->connected() ? session_->drain() : mqtt::Drained{};
-    if (!drained.messages.empty()) settle_journal();  // an answer may tell of a job that has just ended
     if (session_->connected() && session_->epoch() != epoch_) {
         epoch_ = session_->epoch();
         uptime_asked_.reset();
@@ -74,9 +73,11 @@ void Agent::hear_broker(SteadyTime now) {
         for (auto& old : trailing_) old.feed.acknowledged(id);
         if (current_) current_->feed.acknowledged(id);
     }
-    for (const auto& message : drained.messages) hear(message, now);
     settle_repeats(drained.messages, now);
-    answer_submits(now);
+    const auto answers = book_->take_answers();
+    if (!drained.messages.empty() || !answers.empty()) settle_journal();  // what is said now may tell of a job that has just ended
+    for (const auto& message : drained.messages) hear(message, now);
+    answer_submits(answers, now);
     send_replies();
 }
 
@@ -232,10 +233,8 @@ void Agent::answer_requester(const JobBook::Answer& said) {
     reply(std::move(message));
 }
 
-void Agent::answer_submits(SteadyTime now) {
+void Agent::answer_submits(const std::vector<JobBook::Answer>& answers, SteadyTime now) {
     const auto topic = topics_.of(conf_.sut, k_submit_status);
-    const auto answers = book_->take_answers();
-    if (!answers.empty()) settle_journal();
     for (const auto& said : answers) {
         answer_requester(said);
         if (said.verdict == JobBook::Verdict::rejected) {
