@@ -152,7 +152,7 @@ void JobBook::heed(const Withdrawal& withdrawal, WallTime now) {
 
 /// Leaves the newest entry of each id that is still remembered, and the requests of those that wait.
 void JobBook::compact(WallTime now) {
-    if (journal_->size() <= compact_above_ || syncing_) return;
+    if (journal_->size() <= compact_above_ || syncing_ || !unwritten_.empty()) return;
     const auto oldest = format_rfc3339(now - k_ids_remembered_for);
     const auto done = sutfleet::compact(*journal_, known_, [&](const JobId& id, std::size_t younger, const std::string& text) {
         if (live_.contains(id) || unclean_.contains(id)) return Keep::all;
@@ -270,7 +270,7 @@ Result<std::uint64_t> JobBook::journal_waiting(Lock& held, const JobRecord& reco
     rejected.reason = "cannot write the journal: " + synced.error().message;
     rejected.finished = rejected.submitted;
     known_[record.id].request_at = *at;
-    if (const auto written = write(std::move(rejected), JobJournal::Sync::later); !written) known_[record.id].record_at = *at;
+    [[maybe_unused]] const auto written = write(std::move(rejected));  // if not, `settle` tries again
     return fail(synced.error());
 }
 
@@ -338,6 +338,7 @@ std::optional<JobRecord> JobBook::look_up(const JobId& id) const {
     if (const auto live = live_.find(id); live != live_.end()) return live->second;
     for (const auto& record : done_)
         if (record.id == id) return record;
+    if (const auto unwritten = unwritten_.find(id); unwritten != unwritten_.end()) return unwritten->second;
     const auto known = known_.find(id);
     if (known == known_.end()) return std::nullopt;
     const auto entry = journal_->read(known->second.record_at);
@@ -440,6 +441,13 @@ Result<JobRecord> JobBook::update(JobRecord record, JobJournal::Sync sync) {
 
 Result<void> JobBook::settle() {
     const std::scoped_lock lock(mutex_);
+    while (!unwritten_.empty()) {
+        const auto& record = unwritten_.begin()->second;
+        const auto at = journal_->append({encode_job_record(record), {}}, JobJournal::Sync::later);
+        if (!at) return fail(at.error());
+        known_[record.id].record_at = *at;
+        unwritten_.erase(unwritten_.begin());
+    }
     return journal_->settle();
 }
 
@@ -448,7 +456,11 @@ Result<JobRecord> JobBook::write(JobRecord record, JobJournal::Sync sync) {
     if (record.state != JobState::queued) record.position = 0;
     remember(record);
     const auto at = journal_->append({encode_job_record(record), {}}, sync);
-    if (!at) return fail(at.error());
+    if (!at) {
+        unwritten_.insert_or_assign(record.id, std::move(record));
+        return fail(at.error());
+    }
+    unwritten_.erase(record.id);
     known_[record.id].record_at = *at;
     return record;
 }
@@ -458,6 +470,7 @@ Result<JobRecord> JobBook::promise(JobRecord record, const std::string& payload)
     ++record.version;
     const auto at = journal_->append({encode_job_record(record), payload});
     if (!at) return fail(ErrorKind::transient, "cannot write the journal: " + at.error().message);
+    unwritten_.erase(record.id);
     remember(record);
     auto& known = known_[record.id];
     known.record_at = *at;

@@ -98,7 +98,7 @@ class JobBook {
     /// Jobs that were cut off, in this life or an earlier one, and not cleaned up after yet; the oldest first.
     [[nodiscard]] std::vector<JobRecord> unclean() const;
 
-    /// Journals a change (version + 1); what the journal cannot take is still true in memory.
+    /// Journals a change (version + 1); what the journal cannot take is still true in memory, and `settle` tries again.
     /// @param sync later: one sync for an end and the start that follows it. Nobody may hear of it before `settle`.
     Result<JobRecord> update(JobRecord record, JobJournal::Sync sync = JobJournal::Sync::now);
     /// All that was journalled is durable when it returns.
@@ -152,6 +152,7 @@ class JobBook {
     std::deque<JobRecord> done_;       ///< newest first
     std::deque<JobId> hidden_;         ///< at most k_hidden_jobs
     std::set<JobId> unclean_;          ///< their cleanup is due
+    std::map<JobId, JobRecord> unwritten_;  ///< that the journal could not take
     std::vector<Answer> answers_;
     std::string refuse_all_;
     SubmitPolicy policy_;

@@ -102,7 +102,10 @@ void Agent::journal_current(JobJournal::Sync sync) {
 
 /// An end is durable with the start that follows it, or here: before anybody hears of it.
 void Agent::settle_journal() {
-    if (const auto settled = book_->settle(); !settled) report_loss(settled.error());
+    if (const auto settled = book_->settle(); !settled)
+        report_loss(settled.error());
+    else if (std::exchange(job_loss_reported_, false))
+        sys::log(sys::Level::info, "the journal can be written again: nothing is missing in it");
 }
 
 void Agent::report_loss(const Error& why) {

@@ -10,6 +10,7 @@
 
 #include "job/content_digest.hpp"
 #include "job/submit_request.hpp"
+#include "sys/clock.hpp"
 #include "sys/crash_point.hpp"
 #include "sys/file.hpp"
 #include "sys/log.hpp"
@@ -23,6 +24,7 @@ constexpr std::size_t k_record_limit = 64 * 1024;
 constexpr std::size_t k_header_limit = 64;
 constexpr std::size_t k_digest_bytes = 16;
 constexpr std::size_t k_small_entry = 4096;
+constexpr auto k_mend_again = std::chrono::seconds{1};
 constexpr std::size_t k_entry_limit = k_header_limit + k_record_limit + k_submit_limit + 1;
 static_assert(k_entry_limit <= k_journal_entry_limit);
 
@@ -75,13 +77,24 @@ Result<JournalEntry> decode_journal_entry(std::string_view bytes, std::size_t& s
     return JournalEntry{std::string(body.substr(header, record)), std::string(body.substr(header + record, request))};
 }
 
+Result<std::shared_ptr<const JobJournal::File>> JobJournal::open_file(const std::string& path) {
+    auto file = std::make_shared<File>();
+    file->fd.reset(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (file->fd) file->apart.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file->apart) return fail(errno_error(path, errno));
+    return file;
+}
+
 Result<std::unique_ptr<JobJournal>> JobJournal::open(const std::string& path, const Visit& visit) {
-    UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-    if (!fd) return fail(errno_error(path, errno));
+    auto file = open_file(path);
+    if (!file) return fail(file.error());
     // Its name must be there after a crash, too.
     if (auto synced = sys::sync_folder(folder_of(path)); !synced) return fail(synced.error());
-    std::unique_ptr<JobJournal> journal(new JobJournal(path, std::move(fd)));
+    std::unique_ptr<JobJournal> journal(new JobJournal(path));
+    journal->file_ = *std::move(file);
     if (auto replayed = journal->replay(visit); !replayed) return fail(replayed.error());
+    // An earlier life may have ended before its sync.
+    if (auto synced = journal->sync(); !synced) sys::log(sys::Level::error, synced.error().message);
     return journal;
 }
 
@@ -134,70 +147,79 @@ Result<std::uint64_t> JobJournal::append(const JournalEntry& entry, Sync sync) {
     if (auto mended = mend(); !mended) return fail(mended.error());
     const auto bytes = encode_journal_entry(entry);
     const auto offset = end_;
+    const auto give_up = [&](Error why) {
+        end_ = offset;
+        // The next entry overwrites what is there of this one; cut it off in case that there is no next one.
+        [[maybe_unused]] const int cut = ::ftruncate(fd(), static_cast<off_t>(offset));
+        return fail(std::move(why));
+    };
     std::size_t used = 0;
-    int error = 0;
     sys::crash_point("journal: entry not written");
-    while (used < bytes.size() && error == 0) {
+    while (used < bytes.size()) {
         const auto put = ::pwrite(fd(), bytes.data() + used, bytes.size() - used, static_cast<off_t>(offset + used));
-        if (put >= 0)
-            used += static_cast<std::size_t>(put);
-        else if (errno != EINTR)
-            error = errno;
+        if (put < 0 && errno != EINTR) return give_up(errno_error(path_, errno));
+        used += static_cast<std::size_t>(std::max<ssize_t>(put, 0));
     }
     sys::crash_point("journal: entry written");
-    if (error == 0 && sync == Sync::now) error = this->sync();
+    end_ += bytes.size();
+    unsynced_ += bytes;
+    if (sync == Sync::now)
+        if (auto settled = settle(); !settled) {
+            unsynced_.resize(unsynced_.size() - std::min(unsynced_.size(), bytes.size()));
+            return give_up(settled.error());
+        }
     sys::crash_point("journal: entry synced");
-    if (error == 0) {
-        end_ += bytes.size();
-        if (sync == Sync::now) synced_ = end_;
-        return offset;
-    }
-    // The next entry overwrites what is there of this one; cut it off in case that there is no next one.
-    [[maybe_unused]] const int cut = ::ftruncate(fd(), static_cast<off_t>(offset));
-    return fail(errno_error(path_, error));
+    return offset;
 }
 
-/// @return errno of a failure
-int JobJournal::sync() {
-    if (::fdatasync(fd()) == 0) return 0;
-    const int error = errno;
+void JobJournal::sync_failed() {
     sound_ = false;
     ++generation_;
-    return error;
+}
+
+void JobJournal::is_synced(std::uint64_t end) {
+    const auto synced = end_ - unsynced_.size();
+    if (end > synced) unsynced_.erase(0, end - synced);
+}
+
+Result<void> JobJournal::sync() {
+    if (::fdatasync(fd()) == 0) return is_synced(end_), Result<void>{};
+    const auto error = errno_error(path_, errno);
+    sync_failed();
+    return fail(error);
 }
 
 Result<void> JobJournal::settle() {
-    if (auto mended = mend(); !mended) return mended;
-    if (synced_ == end_) return {};
-    if (const int error = sync(); error != 0) return fail(errno_error(path_, error));
-    synced_ = end_;
-    return {};
+    if (!sound_) return mend();
+    if (unsynced_.empty() || sync()) return {};
+    return mend();
 }
 
 Result<void> JobJournal::settle(std::unique_lock<std::mutex>& lock) {
-    const auto file = fd_;
+    const auto file = file_;
     const auto end = end_, generation = generation_;
     lock.unlock();
-    const int error = ::fdatasync(file->get()) == 0 ? 0 : errno;
+    const bool synced = ::fdatasync(file->apart.get()) == 0;
     lock.lock();
-    // Of two that sync at once, the kernel may tell only one of a failure.
-    if (generation != generation_) return fail(ErrorKind::transient, path_ + ": another sync of it failed");
-    if (error == 0) {
-        synced_ = std::max(synced_, end);
-        return {};
+    if (generation == generation_) {
+        if (synced) return is_synced(end), Result<void>{};
+        sync_failed();
     }
-    sound_ = false;
-    ++generation_;
-    return fail(errno_error(path_, error));
+    return settle();
 }
 
-/// After a failed sync: what was appended is still to be read, but it may never come to the disk.
+/// Writes the file anew after a sync of it has failed.
 Result<void> JobJournal::mend() {
     if (sound_) return {};
-    const auto text = read_range(fd(), 0, end_);
+    const auto now = sys::steady_now();
+    if (now < mend_at_) return fail(ErrorKind::transient, path_ + ": a sync of it has failed");
+    mend_at_ = now + k_mend_again;
+    auto text = read_range(fd(), 0, end_ - unsynced_.size());
     if (!text) return fail(text.error());
-    if (text->size() != end_) return fail(ErrorKind::permanent, path_ + ": shorter than it was written");
-    if (auto replaced = replace(*text); !replaced) return replaced;
+    if (text->size() != end_ - unsynced_.size()) return fail(ErrorKind::permanent, path_ + ": shorter than it was written");
+    if (auto replaced = replace(*text + unsynced_); !replaced) return replaced;
+    if (!sound_) return fail(ErrorKind::transient, path_ + ": its folder cannot be synced");
+    mend_at_ = {};
     sys::log(sys::Level::warn, path_ + ": written anew, since a sync of it had failed");
     return {};
 }
@@ -229,16 +251,20 @@ Result<void> JobJournal::replace(const std::string& text) {
     if (auto written = sys::write_file_atomic(draft, text, 0600, sys::Durability::durable); !written)
         return fail(written.error());
     sys::crash_point("compaction: draft written");
-    auto fresh = std::make_shared<const UniqueFd>(::open(draft.c_str(), O_RDWR | O_CLOEXEC));
-    if (!fresh->valid() || ::rename(draft.c_str(), path_.c_str()) != 0) return fail(errno_error(path_, errno));
+    auto fresh = open_file(draft);
+    if (!fresh) return fail(fresh.error());
+    if (::rename(draft.c_str(), path_.c_str()) != 0) return fail(errno_error(path_, errno));
     sys::crash_point("compaction: renamed");
-    fd_ = std::move(fresh);
-    end_ = synced_ = text.size();
+    file_ = *std::move(fresh);
+    end_ = text.size();
+    unsynced_.clear();
     sound_ = true;
     ++generation_;
     // The new file is in use, whatever comes of this: offsets into the old one would mean other entries.
-    if (auto synced = sys::sync_folder(folder_of(path_)); !synced)
+    if (auto synced = sys::sync_folder(folder_of(path_)); !synced) {
+        sound_ = false;
         sys::log(sys::Level::error, "a power failure may bring the old journal back: " + synced.error().message);
+    }
     sys::crash_point("compaction: synced");
     return {};
 }

@@ -3,7 +3,7 @@
 //   <digest of all that follows the space, 16 hex digits> <bytes of record> <bytes of request>\n<record><request>\n
 // What a crash or a full disk left unfinished is cut off, or stepped over, when the file is read again.
 // A sync that failed is not believed when it is repeated: Linux tells of lost pages once, and holds them for clean from
-// then on (fsync(2), "EIO"). The file is written anew before anything more is promised.
+// then on (fsync(2), "EIO"). The file is written anew, from memory what was not durable, before anything more is promised.
 // Threads: one at a time.
 
 #include <cstdint>
@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "core/result.hpp"
+#include "core/timestamp.hpp"
 #include "sys/fd.hpp"
 
 namespace sutfleet {
@@ -38,8 +39,8 @@ class JobJournal {
     Result<std::uint64_t> append(const JournalEntry& entry, Sync sync = Sync::now);
     /// All that was appended is durable when it returns.
     Result<void> settle();
-    /// The same, and who waits for `lock`, which guards the journal, may append meanwhile: two syncs at once cost a disk
-    /// hardly more than one. A `rewrite` meanwhile makes it fail.
+    /// The same, and who waits for `lock`, which guards the journal, may append meanwhile, but not `rewrite`: two syncs at once
+    /// cost a disk hardly more than one.
     Result<void> settle(std::unique_lock<std::mutex>& lock);
     Result<JournalEntry> read(std::uint64_t offset) const;
     /// Replaces the file, durably, by these entries. @return their offsets; after a failure the old file stays in use
@@ -47,19 +48,27 @@ class JobJournal {
     [[nodiscard]] std::uint64_t size() const { return end_; }
 
   private:
-    JobJournal(std::string path, sys::UniqueFd fd) : path_(std::move(path)), fd_(std::make_shared<sys::UniqueFd>(std::move(fd))) {}
+    /// Two descriptions of one file: of two syncs at once by the same one, only one would be told of a failure.
+    struct File {
+        sys::UniqueFd fd, apart;
+    };
+    explicit JobJournal(std::string path) : path_(std::move(path)) {}
+    static Result<std::shared_ptr<const File>> open_file(const std::string& path);
     Result<void> replay(const Visit& visit);
     Result<void> replace(const std::string& text);
     Result<void> mend();
-    int sync();
-    [[nodiscard]] int fd() const { return fd_->get(); }
+    Result<void> sync();
+    void sync_failed();
+    void is_synced(std::uint64_t end);
+    [[nodiscard]] int fd() const { return file_->fd.get(); }
 
     const std::string path_;
-    std::shared_ptr<const sys::UniqueFd> fd_;  ///< shared with a sync that is under way
+    std::shared_ptr<const File> file_;  ///< shared with a sync that is under way
     std::uint64_t end_ = 0;
-    std::uint64_t synced_ = 0;      ///< bytes that are durable; what an earlier life wrote is not known to be
+    std::string unsynced_;          ///< the last bytes of the file
     bool sound_ = true;             ///< no sync of this file has failed
     std::uint64_t generation_ = 0;  ///< grows when one fails, and with each new file
+    SteadyTime mend_at_{};          ///< not sooner again
 };
 
 /// No entry is longer.

@@ -2,6 +2,7 @@
 // A journal written anew with what still counts of each job. Threads: as the journal's.
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <utility>
 #include <vector>
@@ -11,11 +12,13 @@
 
 namespace sutfleet {
 
+inline constexpr std::uint64_t k_nowhere = std::numeric_limits<std::uint64_t>::max();  ///< no entry can be read there
+
 /// Where a job's entries are in the journal.
 struct JournalPlace {
     std::uint64_t sequence = 0;    ///< the order of the jobs
-    std::uint64_t request_at = 0;  ///< offset of the entry with the request,
-    std::uint64_t record_at = 0;   ///< and of the newest one
+    std::uint64_t request_at = k_nowhere;  ///< offset of the entry with the request,
+    std::uint64_t record_at = k_nowhere;   ///< and of the newest one
 };
 
 enum class Keep { nothing, record, all };
