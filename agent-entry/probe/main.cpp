@@ -72,6 +72,8 @@ void set_up(CURL* curl, const std::string& url, long limit_ms, std::size_t& body
     if (result == CURLE_OPERATION_TIMEDOUT) say(sutfleet::probe_text("timeout", taken));
     const bool answered = result == CURLE_OK || (result == CURLE_WRITE_ERROR && body > k_enough);
     if (!answered) say(sutfleet::probe_text("error", taken, reason[0] != 0 ? reason.data() : curl_easy_strerror(result)));
+    // libcurl takes status lines for answers that have none.
+    if (status < 100) say(sutfleet::probe_text("error", taken, "no HTTP status"));
     if (status >= 400) say(sutfleet::probe_text("error", taken, "HTTP " + std::to_string(status)));
     say(sutfleet::probe_text("ok", taken));
 }

@@ -29,6 +29,20 @@ using Begun = std::function<void()>;
 using Sink = std::function<bool(std::string_view)>;
 using GoOn = std::function<bool()>;
 
+long status_of(CURL* curl) {
+    long status = 0;
+    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    return status;
+}
+
+/// libcurl takes status lines for answers that are none, and calls their status 0 or -1.
+bool is_status(long status) { return status >= 100; }
+
+CURLcode perform(CURL* curl) {
+    const auto code = curl_easy_perform(curl);
+    return code == CURLE_OK && !is_status(status_of(curl)) ? CURLE_WEIRD_SERVER_REPLY : code;
+}
+
 struct Collection {
     CURL* curl;
     const Sink& sink;
@@ -38,9 +52,8 @@ struct Collection {
 
 std::size_t collect(char* bytes, std::size_t size, std::size_t count, void* into) noexcept try {
     auto& to = *static_cast<Collection*>(into);
-    long status = 0;
-    curl_easy_getinfo(to.curl, CURLINFO_RESPONSE_CODE, &status);
-    if (to.sink && status < 400) {
+    const auto status = status_of(to.curl);
+    if (to.sink && is_status(status) && status < 400) {
         to.sink_ended = !to.sink({bytes, size * count});
         return to.sink_ended ? 0 : size * count;
     }
@@ -188,10 +201,10 @@ Result<HttpAnswer> HttpClient::send(const Request& request) const {
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, collect);
     Collection collection{curl, request.sink, answer.body};
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, &collection);
-    const auto code = curl_easy_perform(curl);
+    const auto code = perform(curl);
     if (code == CURLE_WRITE_ERROR && !collection.sink_ended) return fail(ErrorKind::permanent, "the engine's answer is too large");
     if (code != CURLE_OK && !collection.sink_ended) return fail(explain(curl, code, detail));
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &answer.status);
+    answer.status = status_of(curl);
     return answer;
 }
 
@@ -206,7 +219,7 @@ Result<void> HttpClient::stream(const std::string& path, const std::function<boo
     curl_easy_setopt(curl, CURLOPT_HEADERDATA, carried(begun));
     take_answer(curl, sink);
     ask_on(curl, go_on);
-    const auto code = curl_easy_perform(curl);
+    const auto code = perform(curl);
     if (code == CURLE_OK || code == CURLE_WRITE_ERROR || code == CURLE_ABORTED_BY_CALLBACK) return {};
     return fail(explain(curl, code, detail));
 }
@@ -226,13 +239,12 @@ Result<long> HttpClient::transfer(const Transfer& request) const {
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, static_cast<long>(request.limit.count()));
     take_answer(curl, sink);
     ask_on(curl, request.go_on);
-    const auto code = curl_easy_perform(curl);
+    const auto code = perform(curl);
     if (sending.error) return fail(*sending.error);
     if (code == CURLE_ABORTED_BY_CALLBACK) return fail(ErrorKind::transient, "it was ended");
     if (code == CURLE_OPERATION_TIMEDOUT)
         return fail(ErrorKind::transient, "it took longer than " + std::to_string(request.limit.count() / 1000) + " s");
-    long status = 0;
-    curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
+    const auto status = status_of(curl);
     // A refusal can come, and the connection end, before all was sent.
     if (code != CURLE_OK && status < 400) return fail(explain(curl, code, detail));
     return status;

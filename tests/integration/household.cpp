@@ -245,7 +245,7 @@ TEST_CASE("probes: what servers do, each on its own topic in its own time") {
         rules.household.probes.push_back({"p" + path.substr(1), server.url(path), 1h, timeout});
     };
     for (const auto* path : {"/hang", "/drip"}) probe(path, 1500ms);
-    for (const auto* path : {"/ok", "/500", "/close", "/cut", "/garbage", "/endless", "/loop", "/file"}) probe(path, 30s);
+    for (const auto* path : {"/ok", "/500", "/close", "/cut", "/garbage", "/nostatus", "/endless", "/loop", "/file"}) probe(path, 30s);
     rules.household.probes.push_back({"nobody", "http://127.0.0.1:1/", 1h, 30s});
     rules.household.probes.push_back({"noname", "http://no-such-host.invalid/", 1h, 30s});
     rules.household.probes.push_back({"plain", "https" + server.url("/ok").substr(4), 1h, 30s});
@@ -256,6 +256,7 @@ TEST_CASE("probes: what servers do, each on its own topic in its own time") {
     CHECK(lab.says("pclose", "state: error"));
     CHECK(lab.says("pcut", "state: error"));
     CHECK(lab.says("pgarbage", "state: error"));
+    CHECK(lab.says("pnostatus", "state: error"));
     CHECK(lab.says("pendless", "state: ok"));
     CHECK(lab.says("ploop", "state: error"));
     CHECK(lab.says("pfile", "state: error"));

@@ -120,6 +120,9 @@ TEST_CASE("engine: an answer that is cut off, not HTTP, not JSON, absurd or too 
     CHECK_FALSE(ask(FalseEngine("")));
     CHECK_FALSE(ask(FalseEngine("HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"ApiVersion\"")));
     CHECK_FALSE(ask(FalseEngine("SSH-2.0-OpenSSH_9\r\n")));
+    const auto no_status = ask(FalseEngine("HTTP/" + std::string(40, '2') + "1.1 200 OK\r\n\r\n" R"({"ApiVersion":"1.41","MinAPIVersion":"1.12","Version":"20.10"})"));
+    REQUIRE_FALSE(no_status);
+    CHECK_MESSAGE(has(no_status.error().message, "Weird server reply"), no_status.error().message);
     CHECK_FALSE(ask(FalseEngine(http("<html>"))));
     CHECK_FALSE(ask(FalseEngine(http("{}"))));
     CHECK_FALSE(ask(FalseEngine(http(R"({"ApiVersion":"1.12","MinAPIVersion":"1.12","Version":"1.10"})"))));

@@ -67,6 +67,7 @@ void HttpServer::answer(const std::stop_token& stop, const sys::UniqueFd& client
     if (is("/500")) send_text(client, "HTTP/1.1 500 Oops\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
     if (is("/cut")) send_text(client, ok + "Content-Length: 1000\r\n\r\nhi");
     if (is("/garbage")) send_text(client, std::string("\0\1\2\xff garbage | state: ok\n\n", 24));
+    if (is("/nostatus")) send_text(client, "HTTP/" + std::string(40, '2') + "1.1 200 OK\r\nConnection: close\r\n\r\nhi");
     if (is("/loop")) send_text(client, "HTTP/1.1 302 F\r\nLocation: /loop\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
     if (is("/file")) send_text(client, "HTTP/1.1 302 F\r\nLocation: file:///etc/hostname\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
     if (is("/hang")) keep_open(stop, client, [] { return true; });

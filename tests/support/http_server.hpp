@@ -12,7 +12,7 @@ namespace sutfleet::test {
 
 class HttpServer {
   public:
-    /// /ok, /500, /close (no byte), /cut (half of an answer), /garbage (no HTTP), /hang (no answer), /drip (a byte at a
+    /// /ok, /500, /close (no byte), /cut (half of an answer), /garbage (no HTTP), /nostatus (nearly), /hang (no answer), /drip (a byte at a
     /// time, for ever), /endless (a body without end), /loop (redirects to itself), /file (redirects to a file)
     HttpServer();
     ~HttpServer();
