@@ -152,7 +152,7 @@ void JobBook::heed(const Withdrawal& withdrawal, WallTime now) {
 
 /// Leaves the newest entry of each id that is still remembered, and the requests of those that wait.
 void JobBook::compact(WallTime now) {
-    if (journal_->size() <= compact_above_ || syncing_ || !unwritten_.empty()) return;
+    if (journal_->size() <= compact_above_ || !unwritten_.empty()) return;
     const auto oldest = format_rfc3339(now - k_ids_remembered_for);
     const auto done = sutfleet::compact(*journal_, known_, [&](const JobId& id, std::size_t younger, const std::string& text) {
         if (live_.contains(id) || unclean_.contains(id)) return Keep::all;
@@ -172,8 +172,8 @@ std::size_t JobBook::waiting() const {
 }
 
 JobBook::Answer JobBook::accept(std::string_view payload, bool retained, WallTime now, ReplyTo reply_to, const Arrival& arrival) {
-    Lock lock(mutex_);
-    auto answer = decide(lock, payload, retained, now, arrival);
+    const std::scoped_lock lock(mutex_);
+    auto answer = decide(payload, retained, now, arrival);
     answer.reply_to = std::move(reply_to);
     answers_.push_back(answer);
     sys::crash_point("submit: decided, not acknowledged");
@@ -185,7 +185,7 @@ JobBook::Answer JobBook::known_answer(const JobId& id) const {
     return {Verdict::known, {}, id, record ? record->position : 0, {}};
 }
 
-JobBook::Answer JobBook::decide(Lock& held, std::string_view payload, bool retained, WallTime now, const Arrival& arrival) {
+JobBook::Answer JobBook::decide(std::string_view payload, bool retained, WallTime now, const Arrival& arrival) {
     const auto reject = [](std::string why) { return Answer{Verdict::rejected, std::move(why), {}, 0, {}}; };
     if (retained) return reject("the message was retained: publish it without the retain flag");
     auto request = decode_submit(payload);
@@ -207,18 +207,18 @@ JobBook::Answer JobBook::decide(Lock& held, std::string_view payload, bool retai
     if (!refuse_all_.empty()) return reject(refuse_all_);
     if (waiting() >= k_queue_limit) return reject("queue full");
     const auto id = request->id ? *request->id : make_job_id(now);
-    auto record = journal(held, *request, payload, id, now, arrival, repeat);
+    auto record = journal(*request, payload, id, now, arrival, repeat);
     if (!record) return reject("cannot write the journal: " + record.error().message);
     if (!request->id) repeats_.accepted({id, number_of(digest), arrival.packet, now, arrival.connection});
     newest_.emplace(id, *std::move(request));
     return {Verdict::accepted, {}, id, std::max<std::size_t>(record->position, 1), {}};
 }
 
-Result<JobRecord> JobBook::journal(Lock& held, const JobRequest& request, std::string_view payload, const JobId& id, WallTime now,
+Result<JobRecord> JobBook::journal(const JobRequest& request, std::string_view payload, const JobId& id, WallTime now,
                                    const Arrival& arrival, const Repeats::Verdict& repeat) {
     JobRecord record{.id = id};
     record.sut = sut_.str();
-    record.sequence = ++sequence_;
+    record.sequence = sequence_ + 1;
     record.priority = request.priority;
     record.command = shown_command(request.command);
     record.content = content_digest(request.json);
@@ -244,34 +244,17 @@ Result<JobRecord> JobBook::journal(Lock& held, const JobRequest& request, std::s
             told_of_coming_();
         }
     }
-    const auto at = starts ? journal_->append({encode_job_record(record), std::string(payload)}) : journal_waiting(held, record, payload);
+    const auto at = journal_->append({encode_job_record(record), std::string(payload)});
     if (!at) return fail(at.error());
     if (starts) {
         granted_ = id;
         idle_ = false;
     }
+    ++sequence_;
     auto& known = known_[id];
     known.request_at = known.record_at = *at;
     remember(record);
     return record;
-}
-
-/// A job that will wait keeps nobody from the book while it is synced: the start of another is often journalled just then.
-Result<std::uint64_t> JobBook::journal_waiting(Lock& held, const JobRecord& record, std::string_view payload) {
-    const auto at = journal_->append({encode_job_record(record), std::string(payload)}, JobJournal::Sync::later);
-    if (!at) return at;
-    syncing_ = true;
-    const auto synced = journal_->settle(held);
-    syncing_ = false;
-    if (synced) return at;
-    // It may be on the disk all the same, and a next life would start it.
-    auto rejected = record;
-    rejected.state = JobState::rejected;
-    rejected.reason = "cannot write the journal: " + synced.error().message;
-    rejected.finished = rejected.submitted;
-    known_[record.id].request_at = *at;
-    [[maybe_unused]] const auto written = write(std::move(rejected));  // if not, `settle` tries again
-    return fail(synced.error());
 }
 
 bool JobBook::has_possible_repeats() const {
@@ -481,7 +464,7 @@ Result<JobRecord> JobBook::promise(JobRecord record, const std::string& payload)
 /// An offer is for a SUT that has nothing to do.
 std::string JobBook::why_no_offer(bool may_start) const {
     if (!refuse_all_.empty()) return refuse_all_;
-    return may_start && live_.empty() && !syncing_ ? std::string() : "busy";
+    return may_start && live_.empty() ? std::string() : "busy";
 }
 
 Result<JobBook::HandoverAnswer> JobBook::offer(const std::string& queue, unsigned number, const std::string& payload, bool may_start, WallTime now,

@@ -1,8 +1,8 @@
 #pragma once
 // The agent's jobs: the journal `<state>/jobs.journal` is the truth, and of it are in memory the jobs that wait or
 // run, the newest that ended, and an index of all ids that are remembered. A job is in the journal, synced, before
-// `accept` returns; its folder is JobFolders'. Threads: `accept` runs on the MQTT library's thread, all else on the main
-// thread; one lock covers both, but for `take_coming`, which never waits for a sync, and the sync of a job that will wait.
+// `accept` returns; its folder is JobFolders'. Threads: `accept` runs on the MQTT
+// library's thread, all else on the main thread; one lock covers both, but for `take_coming`, which never waits for a sync.
 
 #include <atomic>
 #include <deque>
@@ -121,11 +121,9 @@ class JobBook {
         std::uint64_t content = 0;  ///< digest of what was asked for
     };
     JobBook(std::string folder, SutName sut) : folder_(std::move(folder)), sut_(std::move(sut)) {}
-    using Lock = std::unique_lock<std::mutex>;
-    Answer decide(Lock& held, std::string_view payload, bool retained, WallTime now, const Arrival& arrival);
-    Result<JobRecord> journal(Lock& held, const JobRequest& request, std::string_view payload, const JobId& id, WallTime now,
+    Answer decide(std::string_view payload, bool retained, WallTime now, const Arrival& arrival);
+    Result<JobRecord> journal(const JobRequest& request, std::string_view payload, const JobId& id, WallTime now,
                               const Arrival& arrival, const Repeats::Verdict& repeat);
-    Result<std::uint64_t> journal_waiting(Lock& held, const JobRecord& record, std::string_view payload);
     [[nodiscard]] Answer known_answer(const JobId& id) const;
     [[nodiscard]] std::string why_no_offer(bool may_start) const;
     Result<HandoverAnswer> journal_offer(JobRecord record, const JobRequest& request, const std::string& payload, Handover handover);
@@ -158,7 +156,6 @@ class JobBook {
     SubmitPolicy policy_;
     Repeats repeats_;
     bool idle_ = false;
-    bool syncing_ = false;  ///< `accept` has let the lock go: what it has appended is in no list yet
     std::optional<JobId> granted_;
     std::function<void()> told_of_coming_;
     std::mutex coming_mutex_;  ///< guards coming_

@@ -77,21 +77,12 @@ Result<JournalEntry> decode_journal_entry(std::string_view bytes, std::size_t& s
     return JournalEntry{std::string(body.substr(header, record)), std::string(body.substr(header + record, request))};
 }
 
-Result<std::shared_ptr<const JobJournal::File>> JobJournal::open_file(const std::string& path) {
-    auto file = std::make_shared<File>();
-    file->fd.reset(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-    if (file->fd) file->apart.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!file->apart) return fail(errno_error(path, errno));
-    return file;
-}
-
 Result<std::unique_ptr<JobJournal>> JobJournal::open(const std::string& path, const Visit& visit) {
-    auto file = open_file(path);
-    if (!file) return fail(file.error());
+    UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (!fd) return fail(errno_error(path, errno));
     // Its name must be there after a crash, too.
     if (auto synced = sys::sync_folder(folder_of(path)); !synced) return fail(synced.error());
-    std::unique_ptr<JobJournal> journal(new JobJournal(path));
-    journal->file_ = *std::move(file);
+    std::unique_ptr<JobJournal> journal(new JobJournal(path, std::move(fd)));
     if (auto replayed = journal->replay(visit); !replayed) return fail(replayed.error());
     // An earlier life may have ended before its sync.
     if (auto synced = journal->sync(); !synced) sys::log(sys::Level::error, synced.error().message);
@@ -100,7 +91,7 @@ Result<std::unique_ptr<JobJournal>> JobJournal::open(const std::string& path, co
 
 Result<void> JobJournal::replay(const Visit& visit) {
     struct stat info {};
-    if (::fstat(fd(), &info) != 0) return fail(errno_error(path_, errno));
+    if (::fstat(fd_.get(), &info) != 0) return fail(errno_error(path_, errno));
     const auto file_end = static_cast<std::uint64_t>(info.st_size);
     std::string window;
     std::uint64_t at = 0;  // of the window's begin
@@ -109,7 +100,7 @@ Result<void> JobJournal::replay(const Visit& visit) {
         window.erase(0, used);
         at += used;
         used = 0;
-        auto more = read_range(fd(), at + window.size(), 4 * k_entry_limit);
+        auto more = read_range(fd_.get(), at + window.size(), 4 * k_entry_limit);
         if (!more) return fail(more.error());
         window += *more;
         return {};
@@ -135,7 +126,7 @@ Result<void> JobJournal::replay(const Visit& visit) {
         sys::log(sys::Level::error, path_ + ": " + std::to_string(stepped_over) + " lines of it are damaged and were stepped over");
     if (end_ == file_end) return {};
     sys::log(sys::Level::warn, path_ + ": its last " + std::to_string(file_end - end_) + " bytes are not whole: cut off");
-    if (::ftruncate(fd(), static_cast<off_t>(end_)) != 0) return fail(errno_error(path_, errno));
+    if (::ftruncate(fd_.get(), static_cast<off_t>(end_)) != 0) return fail(errno_error(path_, errno));
     return {};
 }
 
@@ -150,13 +141,13 @@ Result<std::uint64_t> JobJournal::append(const JournalEntry& entry, Sync sync) {
     const auto give_up = [&](Error why) {
         end_ = offset;
         // The next entry overwrites what is there of this one; cut it off in case that there is no next one.
-        [[maybe_unused]] const int cut = ::ftruncate(fd(), static_cast<off_t>(offset));
+        [[maybe_unused]] const int cut = ::ftruncate(fd_.get(), static_cast<off_t>(offset));
         return fail(std::move(why));
     };
     std::size_t used = 0;
     sys::crash_point("journal: entry not written");
     while (used < bytes.size()) {
-        const auto put = ::pwrite(fd(), bytes.data() + used, bytes.size() - used, static_cast<off_t>(offset + used));
+        const auto put = ::pwrite(fd_.get(), bytes.data() + used, bytes.size() - used, static_cast<off_t>(offset + used));
         if (put < 0 && errno != EINTR) return give_up(errno_error(path_, errno));
         used += static_cast<std::size_t>(std::max<ssize_t>(put, 0));
     }
@@ -172,40 +163,16 @@ Result<std::uint64_t> JobJournal::append(const JournalEntry& entry, Sync sync) {
     return offset;
 }
 
-void JobJournal::sync_failed() {
-    sound_ = false;
-    ++generation_;
-}
-
-void JobJournal::is_synced(std::uint64_t end) {
-    const auto synced = end_ - unsynced_.size();
-    if (end > synced) unsynced_.erase(0, end - synced);
-}
-
 Result<void> JobJournal::sync() {
-    if (::fdatasync(fd()) == 0) return is_synced(end_), Result<void>{};
-    const auto error = errno_error(path_, errno);
-    sync_failed();
-    return fail(error);
+    sound_ = ::fdatasync(fd_.get()) == 0;
+    if (!sound_) return fail(errno_error(path_, errno));
+    unsynced_.clear();
+    return {};
 }
 
 Result<void> JobJournal::settle() {
-    if (!sound_) return mend();
-    if (unsynced_.empty() || sync()) return {};
+    if (sound_ && (unsynced_.empty() || sync())) return {};
     return mend();
-}
-
-Result<void> JobJournal::settle(std::unique_lock<std::mutex>& lock) {
-    const auto file = file_;
-    const auto end = end_, generation = generation_;
-    lock.unlock();
-    const bool synced = ::fdatasync(file->apart.get()) == 0;
-    lock.lock();
-    if (generation == generation_) {
-        if (synced) return is_synced(end), Result<void>{};
-        sync_failed();
-    }
-    return settle();
 }
 
 /// Writes the file anew after a sync of it has failed.
@@ -214,7 +181,7 @@ Result<void> JobJournal::mend() {
     const auto now = sys::steady_now();
     if (now < mend_at_) return fail(ErrorKind::transient, path_ + ": a sync of it has failed");
     mend_at_ = now + k_mend_again;
-    auto text = read_range(fd(), 0, end_ - unsynced_.size());
+    auto text = read_range(fd_.get(), 0, end_ - unsynced_.size());
     if (!text) return fail(text.error());
     if (text->size() != end_ - unsynced_.size()) return fail(ErrorKind::permanent, path_ + ": shorter than it was written");
     if (auto replaced = replace(*text + unsynced_); !replaced) return replaced;
@@ -227,7 +194,7 @@ Result<void> JobJournal::mend() {
 Result<JournalEntry> JobJournal::read(std::uint64_t offset) const {
     // Most entries are small; a large one is read again whole.
     for (const auto limit : {k_small_entry, k_entry_limit}) {
-        auto bytes = read_range(fd(), offset, limit);
+        auto bytes = read_range(fd_.get(), offset, limit);
         if (!bytes) return fail(bytes.error());
         std::size_t size = 0;
         if (auto entry = decode_journal_entry(*bytes, size)) return entry;
@@ -251,15 +218,13 @@ Result<void> JobJournal::replace(const std::string& text) {
     if (auto written = sys::write_file_atomic(draft, text, 0600, sys::Durability::durable); !written)
         return fail(written.error());
     sys::crash_point("compaction: draft written");
-    auto fresh = open_file(draft);
-    if (!fresh) return fail(fresh.error());
-    if (::rename(draft.c_str(), path_.c_str()) != 0) return fail(errno_error(path_, errno));
+    UniqueFd fd(::open(draft.c_str(), O_RDWR | O_CLOEXEC));
+    if (!fd || ::rename(draft.c_str(), path_.c_str()) != 0) return fail(errno_error(path_, errno));
     sys::crash_point("compaction: renamed");
-    file_ = *std::move(fresh);
+    fd_ = std::move(fd);
     end_ = text.size();
     unsynced_.clear();
     sound_ = true;
-    ++generation_;
     // The new file is in use, whatever comes of this: offsets into the old one would mean other entries.
     if (auto synced = sys::sync_folder(folder_of(path_)); !synced) {
         sound_ = false;

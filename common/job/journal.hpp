@@ -9,7 +9,6 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -39,36 +38,24 @@ class JobJournal {
     Result<std::uint64_t> append(const JournalEntry& entry, Sync sync = Sync::now);
     /// All that was appended is durable when it returns.
     Result<void> settle();
-    /// The same, and who waits for `lock`, which guards the journal, may append meanwhile, but not `rewrite`: two syncs at once
-    /// cost a disk hardly more than one.
-    Result<void> settle(std::unique_lock<std::mutex>& lock);
     Result<JournalEntry> read(std::uint64_t offset) const;
     /// Replaces the file, durably, by these entries. @return their offsets; after a failure the old file stays in use
     Result<std::vector<std::uint64_t>> rewrite(const std::vector<JournalEntry>& entries);
     [[nodiscard]] std::uint64_t size() const { return end_; }
 
   private:
-    /// Two descriptions of one file: of two syncs at once by the same one, only one would be told of a failure.
-    struct File {
-        sys::UniqueFd fd, apart;
-    };
-    explicit JobJournal(std::string path) : path_(std::move(path)) {}
-    static Result<std::shared_ptr<const File>> open_file(const std::string& path);
+    JobJournal(std::string path, sys::UniqueFd fd) : path_(std::move(path)), fd_(std::move(fd)) {}
     Result<void> replay(const Visit& visit);
     Result<void> replace(const std::string& text);
     Result<void> mend();
     Result<void> sync();
-    void sync_failed();
-    void is_synced(std::uint64_t end);
-    [[nodiscard]] int fd() const { return file_->fd.get(); }
 
     const std::string path_;
-    std::shared_ptr<const File> file_;  ///< shared with a sync that is under way
+    sys::UniqueFd fd_;
     std::uint64_t end_ = 0;
-    std::string unsynced_;          ///< the last bytes of the file
-    bool sound_ = true;             ///< no sync of this file has failed
-    std::uint64_t generation_ = 0;  ///< grows when one fails, and with each new file
-    SteadyTime mend_at_{};          ///< not sooner again
+    std::string unsynced_;  ///< the last bytes of the file
+    bool sound_ = true;     ///< no sync of this file has failed
+    SteadyTime mend_at_{};  ///< not sooner again
 };
 
 /// No entry is longer.

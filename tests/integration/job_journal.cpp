@@ -6,13 +6,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
-#include <semaphore>
-#include <thread>
 
 #include "job_book.hpp"
 #include "private_broker.hpp"
@@ -25,24 +22,17 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// What comes of the syncs of this program: a disk that fails, or that takes its time.
-std::atomic<int> syncs_to_fail{0};
-std::atomic<bool> next_sync_waits{false};
-std::binary_semaphore sync_waits(0), sync_goes_on(0);
+int syncs_to_fail = 0;  ///< of this program, the next ones
 
 }  // namespace
 
 /// Instead of the C library's, for all that is linked into this program.
 extern "C" int fdatasync(int fd) {
-    if (next_sync_waits.exchange(false)) {
-        sync_waits.release();
-        sync_goes_on.acquire();
+    if (syncs_to_fail > 0) {
+        --syncs_to_fail;
+        errno = EIO;
+        return -1;
     }
-    for (int left = syncs_to_fail; left > 0;)
-        if (syncs_to_fail.compare_exchange_weak(left, left - 1)) {
-            errno = EIO;
-            return -1;
-        }
     return static_cast<int>(::syscall(SYS_fdatasync, fd));
 }
 
@@ -167,77 +157,6 @@ TEST_CASE("what a failed sync may have lost is written anew from memory") {
     syncs_to_fail = 1;
     REQUIRE(journal->settle());
     CHECK(requests_in(path) == std::vector<std::string>{"first", "second"});
-}
-
-TEST_CASE("of two syncs at once either may fail: both have what they were promised") {
-    const test::TempFolder folder;
-    const auto journal = *JobJournal::open(folder.path() + "/journal", [](auto, const auto&) {});
-    std::mutex mutex;
-    for (const auto* fails : {"the other", "this", "none"}) {
-        CAPTURE(fails);
-        std::atomic<bool> settled{false};
-        REQUIRE(journal->append({"{}", "one"}, JobJournal::Sync::later));
-        next_sync_waits = true;
-        std::jthread other([&] {
-            std::unique_lock lock(mutex);
-            settled = journal->settle(lock).has_value();
-        });
-        sync_waits.acquire();
-        {
-            const std::scoped_lock lock(mutex);  // it is free meanwhile
-            syncs_to_fail = fails == std::string("this") ? 1 : 0;
-            CHECK(journal->append({"{}", "two"}));
-            syncs_to_fail = fails == std::string("the other") ? 1 : 0;
-        }
-        sync_goes_on.release();
-        other.join();
-        CHECK(settled);
-    }
-    CHECK(requests_in(folder.path() + "/journal") == std::vector<std::string>{"one", "two", "one", "two", "one", "two"});
-}
-
-TEST_CASE("a job that will wait keeps nobody from the book while it is synced, and counts for nothing before that") {
-    const test::TempFolder folder;
-    auto book = *JobBook::open(folder.path(), k_alpha, sys::wall_now());
-    REQUIRE(take(*book, R"({"id":"first","command":"a"})").verdict == JobBook::Verdict::accepted);
-    const auto second = JobId::parse("second"), third = JobId::parse("third");
-    std::optional<JobBook::Answer> answer;
-    const auto submit = [&](const std::string& payload) {
-        next_sync_waits = true;
-        return std::jthread([&answer, &book, payload] { answer = take(*book, payload); });
-    };
-    auto waits = submit(R"({"id":"second","command":"b"})");
-    sync_waits.acquire();
-    auto record = *book->next(sys::wall_now());
-    record.state = JobState::running;
-    REQUIRE(book->update(record));
-    CHECK(book->queued().empty());
-    CHECK_FALSE(book->find(*second));
-    CHECK(book->take_answers().size() == 1);
-    const auto offered = book->offer("q", 1, R"({"id":"second","command":"b"})", true, sys::wall_now());
-    CHECK(offered->word == JobBook::HandoverAnswer::Word::refused);
-    sync_goes_on.release();
-    waits.join();
-    CHECK(answer->verdict == JobBook::Verdict::accepted);
-    REQUIRE(book->queued().size() == 1);
-    CHECK(book->request(*second)->command == "b");
-
-    // Nobody knows whether it is on the disk: it has been refused, and it stays so, also in a next life.
-    waits = submit(R"({"id":"third","command":"c"})");
-    sync_waits.acquire();
-    REQUIRE(book->update(record));
-    syncs_to_fail = 2;  // it cannot be written anew either
-    sync_goes_on.release();
-    waits.join();
-    CHECK(answer->verdict == JobBook::Verdict::rejected);
-    CHECK(answer->why.starts_with("cannot write the journal: "));
-    for (int life = 0; life < 2; ++life) {
-        CHECK(book->queued().size() == 1);
-        CHECK(book->find(*third)->state == JobState::rejected);
-        CHECK(take(*book, R"({"id":"third","command":"c"})").verdict == JobBook::Verdict::known);
-        REQUIRE(test::eventually([&] { return book->settle().has_value(); }));
-        book = *JobBook::open(folder.path(), k_alpha, sys::wall_now());
-    }
 }
 
 TEST_CASE("what the journal has no room for is true all the same, and it is written when there is room again") {
