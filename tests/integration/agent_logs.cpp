@@ -12,9 +12,11 @@
 #include <thread>
 
 #include "conf/agent_conf.hpp"
+#include "job_book.hpp"
 #include "lab.hpp"
 #include "output_reader.hpp"
 #include "small_disk.hpp"
+#include "sys/clock.hpp"
 #include "sys/file.hpp"
 
 using namespace sutfleet;
@@ -343,6 +345,35 @@ TEST_CASE("a job on a full disk ends as it would, with its output on stdout and 
     CHECK(reader.stream("full").bytes == text);
     CHECK(has(lab.get("job/full"), "\"log_bytes\":" + std::to_string(text.size())));
     CHECK(has(lab.get("job/full"), "\"dropped\":0"));
+}
+
+TEST_CASE("what becomes of jobs while the journal has no room is in it when there is room again") {
+    Lab lab(AGENT_ENTRY);
+    lab.agent->stop(SIGTERM);
+    const test::SmallDisk disk(lab.agent->folder() + "/state", 1024 * 1024);
+    lab.agent->start();
+    REQUIRE(lab.says("submit_status", "ready"));
+    lab.submit(R"j({"id":"runs","command":"exec sleep 1000"})j");
+    constexpr int k_jobs = 60;  // more than the pages of the file have left
+    for (int i = 0; i < k_jobs; ++i) lab.submit(R"j({"id":"waits)j" + std::to_string(i) + R"j(","command":"true"})j");
+    REQUIRE(lab.says("submit_status", "60 queued"));
+    disk.fill();
+    for (int i = 0; i < k_jobs; ++i) lab.publish("alpha/cmd/cancel", "waits" + std::to_string(i));
+    CHECK(lab.says("submit_status", " 0 queued"));
+    CHECK(lab.says("job/waits59", "\"CANCELED\""));
+    const auto journalled = [&] {
+        int canceled = 0;
+        const auto text = content(lab.agent->folder() + "/state/jobs.journal");
+        for (auto at = text.find("\"CANCELED\""); at != std::string::npos; at = text.find("\"CANCELED\"", at + 1)) ++canceled;
+        return canceled;
+    };
+    CHECK(journalled() < k_jobs);
+    disk.make_room();
+    REQUIRE(eventually([&] { return journalled() == k_jobs; }));
+    lab.agent->stop(SIGKILL);
+    const auto book = agent::JobBook::open(lab.agent->folder() + "/state", *SutName::parse("alpha"), sys::wall_now());
+    REQUIRE(book);
+    CHECK((*book)->queued().empty());
 }
 
 TEST_CASE("cmd/tail: pieces of the agent's log and of jobs', by offset") {
