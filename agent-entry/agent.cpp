@@ -144,7 +144,7 @@ int Agent::run() {
     sys::release_start_pages();
     sys::log(sys::Level::info, "sut=" + conf_.sut.str() + " boot=" + boot_ + " started");
     // In a container they died with the agent's earlier life.
-    for (const auto& lost : cleanups_) sys::kill_all_with(marker_of(lost));
+    for (const auto& lost : cleanups_) sys::kill_all_with(marker_of(lost), sys::Marked::too);
     sys::crash_point("start: nothing runs");
     while (!stopped()) {
         turn(sys::steady_now());

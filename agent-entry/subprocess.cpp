@@ -32,13 +32,13 @@ std::vector<std::string> environment(const std::map<std::string, std::string>& c
 
 Result<Agent::Running> Agent::start(const Command& command, const std::shared_ptr<LogFile>& log,
                                     const std::string& folder, const std::map<std::string, std::string>& extra,
-                                    const std::string& label) {
+                                    const std::string& label, bool of_job) {
     auto source = pump_->add(log, label);
     if (!source) return fail(source.error());
     auto own = extra;
     own["SUTFLEET_SUT"] = conf_.sut.str();
     sys::SpawnRequest request{command.argv, environment(conf_.rules.env, own), folder, -1,
-                              source->second.get(), source->second.get(), true};
+                              source->second.get(), source->second.get(), of_job, true};
     const auto child = sys::spawn(request);
     if (!child) {
         pump_->finish(source->first);
@@ -57,7 +57,7 @@ Household::Hands Agent::hands() {
             },
             [this, probe_program](std::vector<std::string> arguments, int out) -> Result<Household::Process> {
                 arguments.insert(arguments.begin(), probe_program);
-                const auto child = sys::spawn({std::move(arguments), environment(conf_.rules.env, {}), {}, -1, out, -1, true});
+                const auto child = sys::spawn({std::move(arguments), environment(conf_.rules.env, {}), {}, -1, out, -1, false, true});
                 if (!child) return fail(child.error());
                 return Household::Process{child->pid, 0};
             },

@@ -19,6 +19,7 @@
 #include <system_error>
 #include <thread>
 
+#include "sys/process_table.hpp"
 #include "sys/slice.hpp"
 
 namespace sutfleet::sys {
@@ -90,6 +91,7 @@ struct ChildSide {
     const SpawnRequest& request;
     char* const* argv;
     char* const* environment;
+    std::uint64_t mark;
     int error = 0;
 };
 
@@ -100,6 +102,7 @@ int become(const ChildSide& side) {
     for (const int signal : k_reset) ::signal(signal, SIG_DFL);
     if (::setsid() < 0) return errno;
     set_slice(k_usual_slice);
+    if (request.marked) mark_self(side.mark);
     if (!request.working_folder.empty() && ::chdir(request.working_folder.c_str()) != 0) return errno;
     if (!give(request.in, STDIN_FILENO, O_RDONLY) || !give(request.out, STDOUT_FILENO, O_WRONLY) ||
         !give(request.err, STDERR_FILENO, O_WRONLY))
@@ -188,7 +191,7 @@ Result<Child> spawn(const SpawnRequest& request) {
     if (request.argv.empty()) return fail(ErrorKind::invalid_input, "an empty command");
     const auto argv = c_strings(request.argv);
     const auto environment = c_strings(request.environment);
-    ChildSide side{request, argv.data(), environment.data()};
+    ChildSide side{request, argv.data(), environment.data(), own_mark()};
     const auto stack = std::make_unique_for_overwrite<char[]>(k_child_stack);
     const OwnRank::Offer offer(OwnRank::get(), request.offered_to_oom_killer);
     const SignalsBlocked blocked;

@@ -20,6 +20,7 @@ struct SpawnRequest {
     int in = -1;                           ///< -1: /dev/null
     int out = -1;                          ///< -1: /dev/null
     int err = -1;
+    bool marked = false;                   ///< it and all that it starts are found by `processes_with`
     bool offered_to_oom_killer = false;    ///< it and all that it starts, not us, are the kernel's choice when memory runs out
 };
 

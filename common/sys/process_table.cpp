@@ -1,5 +1,6 @@
 #include "sys/process_table.hpp"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -24,25 +25,50 @@ bool has_entry(std::string_view environment, std::string_view wanted) {
     return false;
 }
 
+bool has_mark(pid_t pid, std::uint64_t mark) {
+    rlimit limit{};
+    return mark != 0 && ::prlimit(pid, RLIMIT_MSGQUEUE, nullptr, &limit) == 0 && limit.rlim_cur == mark;
+}
+
 }  // namespace
 
-std::vector<pid_t> processes_with(std::string_view environment_entry) {
+std::uint64_t own_mark() {
+    constexpr std::uint64_t k_marks = 100'000;
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_MSGQUEUE, &limit) != 0) return 0;
+    const auto below = 1 + static_cast<std::uint64_t>(::getpid()) % k_marks;
+    return limit.rlim_cur > below ? limit.rlim_cur - below : 0;
+}
+
+void mark_self(std::uint64_t mark) {
+    rlimit limit{};
+    if (mark == 0 || ::getrlimit(RLIMIT_MSGQUEUE, &limit) != 0) return;
+    limit.rlim_cur = mark;
+    ::setrlimit(RLIMIT_MSGQUEUE, &limit);
+}
+
+std::vector<pid_t> processes_with(std::string_view environment_entry, Marked marked) {
     std::vector<pid_t> out;
+    const auto mark = marked == Marked::too ? own_mark() : 0;
     for (const auto& name : list_folder("/proc").value_or(std::vector<std::string>())) {
         if (name.find_first_not_of("0123456789") != std::string::npos) continue;
         const auto pid = static_cast<pid_t>(std::strtol(name.c_str(), nullptr, 10));
         if (pid == ::getpid()) continue;
+        if (has_mark(pid, mark)) {
+            out.push_back(pid);
+            continue;
+        }
         const auto environment = read_file("/proc/" + name + "/environ", k_environ_limit);
         if (environment && has_entry(*environment, environment_entry)) out.push_back(pid);
     }
     return out;
 }
 
-std::size_t kill_all_with(std::string_view environment_entry) {
+std::size_t kill_all_with(std::string_view environment_entry, Marked marked) {
     std::set<pid_t> stopped;
     for (int round = 0; round < k_rounds; ++round) {
         const auto before = stopped.size();
-        for (const auto pid : processes_with(environment_entry))
+        for (const auto pid : processes_with(environment_entry, marked))
             if (stopped.insert(pid).second) ::kill(pid, SIGSTOP);
         if (stopped.size() == before) break;
     }
