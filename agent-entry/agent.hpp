@@ -102,7 +102,7 @@ class Agent {
     void command_ended(SteadyTime now);
     void restart_command(SteadyTime now);
     Result<Running> start(const Command& command, const std::shared_ptr<LogFile>& log, const std::string& folder,
-                          const std::map<std::string, std::string>& extra, const std::string& label = {});
+                          const std::map<std::string, std::string>& extra, const std::string& label = {}, bool of_job = false);
     Household::Hands hands();
 
     // jobs.cpp
@@ -110,6 +110,7 @@ class Agent {
     [[nodiscard]] bool may_start(SteadyTime now) const;
     void make_coming_place();
     [[nodiscard]] Result<std::shared_ptr<LogFile>> make_place(const JobId& id, const JobRequest& request) const;
+    void begin_granted(SteadyTime now);
     void next_job(SteadyTime now);
     void put_back(JobRecord record);
     void begin_job(JobRecord record, bool only_cleanup, SteadyTime now);
@@ -139,6 +140,7 @@ class Agent {
     void answer_requester(const JobBook::Answer& said);
     void reply(mqtt::Publication publication);
     void send_replies();
+    void show_again(const JobId& id);
     void answer_submits(const std::vector<JobBook::Answer>& answers, SteadyTime now);
     void show_current();
     void publish_jobs(SteadyTime now);

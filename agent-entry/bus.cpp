@@ -76,6 +76,7 @@ void Agent::hear_broker(SteadyTime now) {
     settle_repeats(drained.messages, now);
     const auto answers = book_->take_answers();
     if (!drained.messages.empty() || !answers.empty()) settle_journal();  // what is said now may tell of a job that has just ended
+    if (!drained.messages.empty()) begin_granted(now);  // a command may be meant for the job that came just before it
     for (const auto& message : drained.messages) hear(message, now);
     answer_submits(answers, now);
     send_replies();
@@ -161,6 +162,7 @@ Result<std::string> Agent::obey(std::string_view verb, const std::string& argume
         record->finished = format_rfc3339(sys::wall_now());
         const auto updated = book_->update(*record);
         if (!updated) return fail(updated.error());
+        if (record->attempt > 1) job_folders_->ended(*id, sys::wall_now());
         if (current_ && current_->record.id == *id) current_->record = *updated;  // the cleanup before its next attempt runs
         return "canceled " + argument;
     }
@@ -240,17 +242,27 @@ void Agent::answer_submits(const std::vector<JobBook::Answer>& answers, SteadyTi
         if (said.verdict == JobBook::Verdict::rejected) {
             rejection_ = "rejected: " + said.why;
             rejection_until_ = now + k_rejection_shown;
+            board_.refresh(topic, rejection_);
+            board_.flush(*session_, now);
         } else {
             rejection_.clear();
             board_.refresh(topic, "accepted " + said.id->str() + ": position " + std::to_string(said.position));
             board_.flush(*session_, now);
             std::this_thread::yield();  // its sender may wait for this very CPU, which the start of the job would keep
-            if (said.verdict == JobBook::Verdict::known)  // whoever asked again gets the same record
-                if (const auto record = book_->find(*said.id))
-                    board_.refresh(topics_.job(conf_.sut, said.id->str()), encode_job_record(*record));
+            if (said.verdict == JobBook::Verdict::known) show_again(*said.id);
         }
     }
     if (!rejection_.empty() && now >= rejection_until_) rejection_.clear();
+}
+
+/// Whoever submitted it again gets the same record. One that is not among those that are shown goes again with the next change.
+void Agent::show_again(const JobId& id) {
+    const auto topic = topics_.job(conf_.sut, id.str());
+    if (auto shown = board_.get(topic); !shown.empty()) return board_.refresh(topic, std::move(shown));
+    const auto record = book_->find(id);
+    if (!record) return;
+    shown_jobs_[topic] = record->version;
+    board_.refresh(topic, encode_job_record(*record));
 }
 
 OutputFeed::Publish Agent::publisher(const std::string& stream, const std::string& job) {

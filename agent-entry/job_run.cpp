@@ -15,6 +15,7 @@ constexpr std::array<std::string_view, 7> k_order{"setup",    "provision", "firm
 /// `setup` and `cleanup` run whenever the conf has them, any other phase only when the job has data for it.
 bool wanted(std::string_view phase, const JobRequest& request) {
     if (phase == "setup" || phase == "cleanup") return true;
+    if (request.skipped.contains(std::string(phase))) return false;
     if (phase == "test") return !request.command.empty() || request.phases.contains("test");
     return request.phases.contains(std::string(phase));
 }

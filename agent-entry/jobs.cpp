@@ -27,11 +27,15 @@ Result<std::shared_ptr<LogFile>> Agent::make_place(const JobId& id, const JobReq
     return LogFile::open(book_->folder(id) + "/output.log", 0, 0);
 }
 
+void Agent::begin_granted(SteadyTime now) {
+    if (const auto granted = book_->take_granted()) may_start(now) ? begin_job(*granted, false, now) : put_back(*granted);
+    place_.reset();
+}
+
 void Agent::next_job(SteadyTime now) {
     book_->expire(conf_.rules.timeouts.queue, sys::wall_now());
     const bool starts = may_start(now);
-    if (const auto granted = book_->take_granted()) starts ? begin_job(*granted, false, now) : put_back(*granted);
-    place_.reset();
+    begin_granted(now);
     if (!current_ && !stopping_ && household_->ready() && !cleanups_.empty()) {
         auto lost = cleanups_.front();
         sys::crash_point("cleanup of a lost job: due");
@@ -125,7 +129,7 @@ void Agent::apply(const std::vector<JobEffect>& effects, SteadyTime now) {
 /// All that the job started, also what left its process group.
 void Agent::signal_job(int signal) {
     if (current_->child) sys::signal_group(current_->child->pid, signal);
-    for (const auto pid : sys::processes_with(marker_of(current_->record))) {
+    for (const auto pid : sys::processes_with(marker_of(current_->record), sys::Marked::too)) {
         ::kill(pid, signal);
         ::kill(pid, SIGCONT);  // a stopped one hears nothing
     }
@@ -143,7 +147,7 @@ void Agent::spawn_phase(const SpawnPhase& step, SteadyTime now) {
     current_->record.phase = step.phase;
     sys::crash_point("phase: not spawned");
     current_->memory_kills = sys::out_of_memory_kills();  // before: it may be quick
-    auto child = start(step.command, current_->log, folder, extra);
+    auto child = start(step.command, current_->log, folder, extra, {}, true);
     sys::crash_point("phase: spawned");
     if (child) {
         current_->child = *child;
@@ -166,7 +170,7 @@ void Agent::phase_ended(int code, SteadyTime now) {
 void Agent::finish_job(const FinishJob& finish) {
     auto& record = current_->record;
     record.phase.clear();
-    if (const auto killed = sys::kill_all_with(marker_of(current_->record)); killed > 0)
+    if (const auto killed = sys::kill_all_with(marker_of(current_->record), sys::Marked::too); killed > 0)
         sys::log(sys::Level::info, "job=" + record.id.str() + " left " + std::to_string(killed) + " processes behind: killed");
     const bool last = !current_->only_cleanup && !tries_again(current_->retries, finish, record.attempt);
     const bool any = !current_->artifacts.empty() || job_folders_->has_artifacts(record.id);

@@ -89,8 +89,17 @@ Result<void> take_retries(RetryRule& rule, const json& value) {
     return {};
 }
 
+bool skips(const json& data) { return data.is_object() && data.value("skip", json(false)) == json(true); }
+
+void take_phase(JobRequest& job, const std::string& phase, const json& data) {
+    skips(data) ? job.skipped.insert(phase) : job.phases.insert(phase);
+}
+
 Result<void> take_test_data(JobRequest& job, const json& value) {
-    if (!value.is_object() || !value.contains("test_cmds")) return {};
+    if (value.is_null()) return {};
+    const bool commanded = value.is_object() && value.contains("test_cmds");
+    if (!commanded || skips(value)) take_phase(job, "test", value);
+    if (!commanded) return {};
     const auto& commands = value.at("test_cmds");
     if (commands.is_string()) {
         job.command = commands.get<std::string>();
@@ -115,11 +124,6 @@ Result<void> take_artifacts(JobRequest& job, const json& value) {
         job.artifacts.push_back(pattern);
     }
     return {};
-}
-
-void take_phase(JobRequest& job, const std::string& phase, const json& data) {
-    const bool skip = data.is_object() && data.value("skip", json(false)) == json(true);
-    if (!skip) job.phases.insert(phase);
 }
 
 /// No value is no data: so do Testflinger's jobs write that there is nothing to do.

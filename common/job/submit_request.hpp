@@ -42,6 +42,7 @@ struct JobRequest {
     RetryRule retries;
     std::vector<std::string> artifacts;  ///< patterns (glob(7)) of files of its folder that are kept as artifacts
     std::set<std::string> phases;  ///< the optional phases that the job has data for
+    std::set<std::string> skipped; ///< those that are not to run all the same
     std::set<std::string> keys;    ///< that the object has; none of a plain text
     std::string json;  ///< the job as a JSON object, for the commands to read
     bool operator==(const JobRequest&) const = default;

@@ -43,8 +43,39 @@ TEST_CASE("nothing of a job survives it, wherever it went") {
     lab.publish("alpha/cmd/cancel", "stubborn");
     CHECK(lab.says("job/stubborn", "CANCELED"));
     CHECK(gone(lab, "stubborn"));
+    // Nothing of its environment, session or parents is left.
+    CHECK(has(lab.run("bare", R"j({"id":"bare","command":"env -i setsid sh -c 'echo $$ >pid; exec sleep 1000' >/dev/null 2>&1 & while [ ! -s pid ]; do sleep 0.02; done"})j"), "SUCCEEDED"));
+    const auto pid = std::stoi(sys::read_file(lab.agent->folder() + "/state/jobs/bare/pid", 100).value());
+    CHECK(eventually([&] { return ::kill(pid, 0) != 0; }));
     CHECK(has(lab.run("late", R"j({"id":"late","timeout":"300ms","command":"setsid sleep 1000"})j"), "TIMED_OUT"));
     CHECK(gone(lab, "late"));
+}
+
+TEST_CASE("a cancel that comes right behind its job finds it") {
+    Lab lab(AGENT_ENTRY, quick_stop());
+    REQUIRE(lab.says("submit_status", "ready"));
+    for (int i = 0; i < 20; ++i) {
+        const auto id = "c" + std::to_string(i);
+        lab.submit(R"j({"id":")j" + id + R"j(","command":"exec sleep 1000"})j");
+        lab.publish("alpha/cmd/cancel", i % 2 == 0 ? id : "");
+        CHECK(lab.says("job/" + id, "CANCELED"));
+    }
+}
+
+TEST_CASE("each rejection is told, also those that come together; an old job's record that was asked for again goes away again") {
+    Lab lab(AGENT_ENTRY, quick_stop());
+    REQUIRE(lab.says("submit_status", "ready"));
+    for (int i = 0; i < 25; ++i) REQUIRE_FALSE(lab.run("j" + std::to_string(i), R"j({"id":"j)j" + std::to_string(i) + R"j(","command":"true"})j").empty());
+    CHECK(eventually([&] { return lab.get("job/j0").empty(); }));
+    for (const auto* bad : {"one", "two", "three"}) lab.submit(std::string(R"j({"command":"x",")j") + bad + "\":1}");
+    lab.submit(R"j({"id":"j0","command":"true"})j");
+    CHECK(lab.says("job/j0", "SUCCEEDED"));
+    const auto told = lab.all("submit_status");
+    for (const auto* bad : {"one", "two", "three"})
+        CHECK_MESSAGE(std::ranges::any_of(told, [&](const auto& text) { return has(text, std::string("unknown key '") + bad); }), bad);
+    lab.run("next", R"j({"id":"next","command":"true"})j");
+    CHECK(eventually([&] { return lab.get("job/j0").empty(); }));
+    CHECK_FALSE(lab.get("job/j10").empty());
 }
 
 TEST_CASE("a job that its agent's death cuts off is LOST, and nothing of it runs on") {

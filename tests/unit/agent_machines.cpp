@@ -31,6 +31,24 @@ using Effects = std::vector<JobEffect>;
 
 }  // namespace
 
+TEST_CASE("a phase that is to be skipped does not run, whatever data it has") {
+    const auto phases = [](const char* payload) {
+        AgentRules rules;
+        rules.phases["test"] = rules.phases["provision"] = Command{{"true"}};
+        JobRun run(rules, *decode_submit(payload), false, {});
+        std::string out;
+        for (auto effects = run.start(SteadyTime{}); std::holds_alternative<SpawnPhase>(effects.front()); effects = run.exited(0, SteadyTime{}, false))
+            out += std::get<SpawnPhase>(effects.front()).phase + " ";
+        return out;
+    };
+    CHECK(phases(R"({"test_data":{"test_cmds":"x"}})") == "test ");
+    CHECK(phases(R"({"test_data":{}})") == "test ");
+    CHECK(phases(R"({"test_data":null})").empty());
+    CHECK(phases(R"({"test_data":{"test_cmds":"x","skip":true}})").empty());
+    CHECK(phases(R"({"command":"x","phases":{"test":{"skip":true},"provision":{}}})") == "provision ");
+    CHECK(phases(R"({"command":"x","provision_data":{"skip":true}})") == "test ");
+}
+
 TEST_CASE("a text without phases runs by the shell") {
     JobRun run(rules({}), text("echo hi"));
     CHECK(run.start(k_start) == Effects{SpawnPhase{"test", Command{{"/bin/sh", "-c", "echo hi"}}}});
