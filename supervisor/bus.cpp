@@ -228,6 +228,7 @@ void Supervisor::hear_fleet(std::string_view rest, const mqtt::Message& message,
 
 Result<std::string> Supervisor::obey(std::string_view verb, const std::string& argument, SteadyTime now) {
     if (verb == "plan") {
+        if (!found_known_ || !confs_.known()) return fail(ErrorKind::transient, "the engine or the folder of confs has not been read yet: ask again");
         const auto plan = reconcile(fleet_.observation(), now);
         return to_text(plan) + interval_line(plan, fleet_.totals().agents, lookout_->cpus());
     }

@@ -22,7 +22,10 @@ class Pass {
   private:
     void choose(const SutName& sut, const Wanted* wanted, const FoundContainer* found, const History& history) {
         if (history.busy) return;
-        if (history.not_before > now_) return wake(history.not_before);
+        if (history.not_before > now_) {
+            if (!history.failure.empty()) hold(history.failure + "; it is tried again");
+            return wake(history.not_before);
+        }
         if (found != nullptr && found->status == ContainerStatus::removing) return wake(now_ + std::chrono::seconds{1});
         if (found != nullptr && is_vague(*found)) return;
         if (history.asked.what == Asked::What::purge) return purge(sut, history, found);

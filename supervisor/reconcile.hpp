@@ -57,6 +57,7 @@ struct History {
     bool quarantined = false;
     bool ended_with_engine = false;  ///< it was found ended after the engine had been away: not its own fault
     unsigned failures = 0;  ///< of actions, in a row
+    std::string failure;    ///< the last of them, for people; empty after a success
     SteadyTime not_before{};
     enum class Probe { none, fine, failed } probe = Probe::none;
     std::string probe_said;

@@ -295,7 +295,7 @@ void Supervisor::begin(const Action& action, SteadyTime now) {
         history.restarts.push_back(now);
         count([](Metrics& metrics) { ++metrics.restarts; });
         std::erase_if(history.restarts, [&](SteadyTime at) { return now - at > k_restart_window; });
-        if (history.restarts.size() > k_quarantine_after) history.quarantined = true;
+        if (history.restarts.size() >= k_quarantine_after) history.quarantined = true;
     }
     if (action.verb != Verb::probe)
         sys::log(Level::info, "sut=" + action.sut.str() + " " + std::string(to_string(action.verb)) + ": " + action.reason);
@@ -343,8 +343,9 @@ void Supervisor::settle(const Outcome& outcome, SteadyTime now) {
     history.not_before =
         outcome.result ? SteadyTime{}
                        : now + with_half_jitter(backoff(retry_policy(outcome.result.error()), history.failures), random01());
-    if (outcome.action.verb == Verb::probe && outcome.result && history.probe == History::Probe::fine) return;
     const std::string error = outcome.result ? "" : plainly(outcome.result.error());
+    history.failure = error.empty() ? "" : std::string(to_string(outcome.action.verb)) + " failed: " + error;
+    if (outcome.action.verb == Verb::probe && outcome.result && history.probe == History::Probe::fine) return;
     const std::string verb(to_string(outcome.action.verb)), at = now_text(), result = error.empty() ? "ok" : error;
     last_actions_[sut] = {verb, outcome.action.reason, at, result};
     actions_.add(sut, {verb, outcome.action.reason, at, result});

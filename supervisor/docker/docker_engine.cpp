@@ -11,6 +11,7 @@
 #include "event_lines.hpp"
 #include "http_client.hpp"
 #include "image_answers.hpp"
+#include "sys/clock.hpp"
 #include "tar_writer.hpp"
 
 namespace sutfleet::docker {
@@ -211,8 +212,10 @@ Result<ProbeOutcome> DockerEngine::probe(std::string_view id, const std::vector<
     if (!made) return fail(made.error());
     const auto exec = made_id(*made);
     if (!exec) return fail(exec.error());
+    const auto started = sys::steady_now();
     const auto output = call({"POST", "/exec/" + *exec + "/start", R"({"Detach":false,"Tty":false})", "application/json", limit});
     ProbeOutcome outcome;
+    if (!output && sys::steady_now() - started < limit) return fail(output.error());
     if (!output) return outcome;  // it hung until the limit
     outcome.output = unframe(*output).substr(0, 4096);
     const auto answer = call({"GET", "/exec/" + *exec + "/json", {}, {}, 10s});
@@ -345,7 +348,7 @@ class DockerEvents final : public EngineEvents {
     DockerEvents(HttpClient http, std::string stack, std::function<void(const EngineChange&)> changed)
         : changed_(std::move(changed)) {
         thread_ = std::jthread([this, http = std::move(http), stack = std::move(stack)](const std::stop_token& stop) {
-            const auto path = "/v1.40/events?filters=" + escaped(encode_event_filters(stack));
+            const auto path = "/events?filters=" + escaped(encode_event_filters(stack));
             const auto go_on = [&stop] { return !stop.stop_requested(); };
             while (go_on()) {
                 EventLines lines(changed_);

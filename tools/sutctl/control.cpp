@@ -23,6 +23,7 @@ struct Request {
     std::string alive;  ///< the topic that says `offline` when nobody will answer
     std::string argument;
     bool bare = false;
+    bool waits = false;  ///< somebody else hears it, too, and who is offline hears it when it is back
 };
 
 /// What the supervisor takes behind the SUT's name.
@@ -66,7 +67,7 @@ Outcome<Request> request_of(const Context& context) {
                           : verb == "reinit" ? context.options.step
                                              : context.options.job;
     return Request{topics.command(*sut, verb), topics.response(*sut, verb), sut->str(),
-                   topics.of(*sut, k_agent),   argument,                    false};
+                   topics.of(*sut, k_agent),   argument,                    false, verb == "resume"};
 }
 
 std::string text_of(const json& object, const char* key) {
@@ -132,7 +133,8 @@ Outcome<int> carry_out(const Context& context, const Request& request) {
         if (heard.message.topic == request.alive) alive = heard.message.payload;
     if (alive.empty())
         return tl::make_unexpected(Failure{k_refused, request.who + " is not known here"});
-    if (alive == k_offline)
+    const bool offline = alive == k_offline;
+    if (offline && !request.waits)
         return tl::make_unexpected(Failure{k_failed, request.who + " is offline"});
     const auto transaction = make_job_id();
     const auto sent = (*link)->publish(request.to, payload_of(request, transaction));
@@ -140,7 +142,10 @@ Outcome<int> carry_out(const Context& context, const Request& request) {
     if (!*sent)
         return tl::make_unexpected(Failure{
             k_unreachable, "the broker went away: whether it has the command is not known"});
-    return wait_for_answer(context, **link, request, transaction);
+    if (!offline) return wait_for_answer(context, **link, request, transaction);
+    context.screen.line(context.options.json ? R"({"status":"sent"})"
+                                             : request.who + " is offline: the supervisor lets it start again if that was held, and the agent takes jobs when it is back");
+    return k_ok;
 }
 
 }  // namespace

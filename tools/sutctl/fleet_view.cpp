@@ -42,8 +42,9 @@ Wellness health_of(const std::string& agent, const ordered_json& report) {
 std::string note_of(const ordered_json& report, const std::string& why) {
     if (const auto error = text_at(report, {"conf", "error"}); !error.empty())
         return "conf error: " + error;
-    if (!why.empty()) return why;
     const auto hold = text_at(report, {"hold"});
+    // Of one that does not run there is more to say than that.
+    if (!why.empty() && (hold.empty() || text_at(report, {"health"}) != "down")) return why;
     return hold.empty() ? text_at(report, {"description"}) : hold;
 }
 
