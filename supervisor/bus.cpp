@@ -104,7 +104,9 @@ void Supervisor::release(const SutName& sut) {
     history.quarantined = false;
     history.restarts.clear();
     history.failures = 0;
+    history.failure.clear();
     history.not_before = {};
+    remember_restarts(sut, sys::steady_now());
     const auto file = confs_.files().find(sut);
     if (!history.image || file == confs_.files().end() || !file->second.conf) return;
     const auto& name = file->second.conf->container.context;

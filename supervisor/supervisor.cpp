@@ -1,6 +1,7 @@
 #include "supervisor.hpp"
 
 #include <poll.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -9,6 +10,7 @@
 #include "certificate.hpp"
 #include "failure.hpp"
 #include "program_tree.hpp"
+#include "restart_record.hpp"
 #include "sys/clock.hpp"
 #include "sys/file.hpp"
 #include "sys/log.hpp"
@@ -29,6 +31,15 @@ void keep_sooner(std::optional<SteadyTime>& into, std::optional<SteadyTime> othe
     if (other) into = into ? std::min(*into, *other) : *other;
 }
 
+/// One with another state volume has no lock in common with us, but our name on the broker. An engine that cannot be asked now
+/// is asked again by Lookout.
+Result<void> refuse_a_second(Engine& engine, const Settings& settings) {
+    for (const auto& [id, name] : engine.with_role(settings.stack, "supervisor").value_or(std::vector<std::pair<std::string, std::string>>()))
+        if (!id.starts_with(host_name()))
+            return fail(ErrorKind::conflict, "container " + name + " supervises the stack '" + settings.stack + "' already");
+    return {};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Supervisor>> Supervisor::open(const Settings& settings) {
@@ -40,6 +51,7 @@ Result<std::unique_ptr<Supervisor>> Supervisor::open(const Settings& settings) {
     if (!lock) return fail(lock.error());
     auto engine = docker::open_docker(engine_address(settings));
     if (!engine) return fail(engine.error());
+    if (auto only = refuse_a_second(**engine, settings); !only) return fail(only.error());
     auto wake = sys::Wake::open();
     if (!wake) return fail(wake.error());
     std::unique_ptr<Supervisor> supervisor(
@@ -143,6 +155,7 @@ int Supervisor::run() {
         settle(now);
         hear(now);
         observe_engine(now);
+        if (stopping_) break;  // nothing more is begun
         std::optional<SteadyTime> until;
         if (found_known_ && confs_.known()) {
             fleet_.decide(now);
@@ -296,6 +309,7 @@ void Supervisor::begin(const Action& action, SteadyTime now) {
         count([](Metrics& metrics) { ++metrics.restarts; });
         std::erase_if(history.restarts, [&](SteadyTime at) { return now - at > k_restart_window; });
         if (history.restarts.size() >= k_quarantine_after) history.quarantined = true;
+        remember_restarts(action.sut, now);
     }
     if (action.verb != Verb::probe)
         sys::log(Level::info, "sut=" + action.sut.str() + " " + std::string(to_string(action.verb)) + ": " + action.reason);
@@ -330,6 +344,11 @@ void Supervisor::settle(const Outcome& outcome, SteadyTime now) {
         remember_delivered(sut, outcome.delivered_hash);
         settle_credential(sut, outcome.credential);
     }
+    if (outcome.result && (outcome.action.verb == Verb::retire || outcome.action.verb == Verb::purge)) {
+        history.restarts.clear();
+        history.quarantined = false;
+        remember_restarts(sut, now);
+    }
     if (!outcome.evidence.empty()) evidence_[sut] = outcome.evidence;
     if (outcome.action.verb == Verb::restart && outcome.result) {
         history.probe = History::Probe::none;
@@ -359,6 +378,25 @@ void Supervisor::remember_delivered(const SutName& sut, const std::string& hash)
     auto kept = sys::make_folders(folder, 0700);
     if (kept) kept = sys::write_file_atomic(folder + "/" + sut.str(), hash, 0600, sys::Durability::fast);
     if (!kept) sys::log(Level::warn, kept.error().message);  // it is delivered once more after a restart
+}
+
+void Supervisor::recall(const SutName& sut, SteadyTime now) {
+    auto& history = fleet_.know(sut);
+    history.delivered_hash = sys::read_file(settings_.state_dir + "/delivered/" + sut.str(), 64).value_or("");
+    if (history.restarts.empty())
+        decode_restarts(sys::read_file(settings_.state_dir + "/restarts/" + sut.str(), 4096).value_or(""), history, {now, sys::wall_now()});
+}
+
+void Supervisor::remember_restarts(const SutName& sut, SteadyTime now) {
+    const auto folder = settings_.state_dir + "/restarts", path = folder + "/" + sut.str();
+    const auto text = encode_restarts(fleet_.history(sut), {now, sys::wall_now()});
+    if (text.empty()) {
+        ::unlink(path.c_str());
+        return;
+    }
+    auto kept = sys::make_folders(folder, 0700);
+    if (kept) kept = sys::write_file_atomic(path, text, 0600, sys::Durability::fast);
+    if (!kept) sys::log(Level::warn, kept.error().message);
 }
 
 namespace {

@@ -88,6 +88,9 @@ class Supervisor {
     void settle(SteadyTime now);
     void settle(const Outcome& outcome, SteadyTime now);
     void remember_delivered(const SutName& sut, const std::string& hash);
+    /// What an earlier life has left of both.
+    void recall(const SutName& sut, SteadyTime now);
+    void remember_restarts(const SutName& sut, SteadyTime now);
 
     // supervisor_images.cpp
     std::optional<SteadyTime> observe_contexts(SteadyTime now);

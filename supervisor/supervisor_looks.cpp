@@ -120,7 +120,7 @@ void Supervisor::note_one(const SutName& sut, std::uint64_t number, std::optiona
     looks.settles_at.reset();
     if (fleet_.history(sut).busy) fleet_.know(sut).busy = false;
     if (found && fleet_.history(sut).delivered_hash.empty())
-        fleet_.know(sut).delivered_hash = sys::read_file(settings_.state_dir + "/delivered/" + sut.str(), 64).value_or("");
+        recall(sut, now);
     if (registrar_.rotating(sut) && fleet_.history(sut).delivered_hash != k_old_credential)
         fleet_.know(sut).delivered_hash = k_old_credential;  // an earlier life has not delivered it
     const auto* known = fleet_.found(sut);

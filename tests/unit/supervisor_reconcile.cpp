@@ -1,6 +1,7 @@
 #include <doctest/doctest.h>
 
 #include "reconcile.hpp"
+#include "restart_record.hpp"
 
 using namespace sutfleet;
 using namespace std::chrono_literals;
@@ -244,6 +245,33 @@ TEST_CASE("what waits for a job keeps the agent from the next one, and says so a
     static_assert(k_no_job_again < k_no_job_for);
     history.job_runs = false;
     CHECK_FALSE(decide(k_alpha, &run, &old, history, {}, k_now - 40min, k_now).for_job);
+}
+
+TEST_CASE("restarts and quarantine outlive the supervisor, also over a change of the clock") {
+    const Moment now{k_now, WallTime(1000h)};
+    History before, after;
+    CHECK(encode_restarts(before, now).empty());
+    before.restarts = {k_now - 40min, k_now - 10min, k_now - 1min};
+    before.quarantined = true;
+    const auto text = encode_restarts(before, now);
+    decode_restarts(text, after, {k_now + 5min, WallTime(1000h + 5min)});
+    CHECK(after.quarantined);
+    CHECK(after.restarts == std::vector{k_now - 10min, k_now - 1min});
+    History set_back;
+    decode_restarts(text + "nonsense\n\n2026-", set_back, {k_now, WallTime(999h)});
+    CHECK(set_back.quarantined);
+    CHECK(set_back.restarts.empty());
+}
+
+TEST_CASE("an action that failed is what its SUT waits for") {
+    const auto run = wanted();
+    auto history = healthy();
+    history.failures = 1;
+    history.failure = "create failed: network missing";
+    history.not_before = k_now + 3s;
+    const auto decision = decide(k_alpha, &run, nullptr, history, {}, k_now - 40min, k_now);
+    CHECK(decision.hold == "create failed: network missing; it is tried again");
+    CHECK(decision.wake_at == k_now + 3s);
 }
 
 TEST_CASE("whether a job runs is known when a connection has lasted; without one, of those that we have heard or made") {
