@@ -1,6 +1,7 @@
 #pragma once
-// What was seen of an agent before it was restarted: kept in the state folder and shown on `fleet/sut/<sut>`. Pure.
+// What was seen of an agent before it was started again: kept in the state folder and shown on `fleet/sut/<sut>`. Pure.
 
+#include <optional>
 #include <string>
 
 namespace sutfleet {
@@ -10,6 +11,7 @@ struct Evidence {
     std::string why;
     std::string health_log;  ///< the engine's last probe
     std::string output;      ///< the newest lines of the container
+    std::optional<int> exit_code{};  ///< of one that has ended
 };
 
 [[nodiscard]] std::string encode_evidence(const Evidence& evidence);  ///< JSON

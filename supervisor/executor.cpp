@@ -269,11 +269,22 @@ std::string Executor::gather_evidence(const Task& task) {
     const auto found = engine_.inspect(task.container);
     const auto tail = engine_.tail(task.container, k_evidence_lines);
     return encode_evidence({format_rfc3339(sys::wall_now()), task.action.reason, found ? found->health_log : std::string(),
-                            tail.value_or(std::string())});
+                            tail.value_or(std::string()), found ? found->exit_code : std::nullopt});
+}
+
+void Executor::keep_evidence(const Task& task, Outcome& outcome) {
+    outcome.evidence = gather_evidence(task);
+    const auto folder = settings_.state_dir + "/evidence";
+    auto kept = sys::make_folders(folder, 0700);
+    if (kept)
+        kept = sys::write_file_atomic(folder + "/" + task.action.sut.str() + ".json", outcome.evidence, 0600,
+                                      sys::Durability::durable);
+    if (!kept) sys::log(sys::Level::warn, "sut=" + task.action.sut.str() + " evidence not kept: " + kept.error().message);
 }
 
 /// A container that its engine's earlier life keeps from starting is made anew.
 Result<void> Executor::start(const Task& task, Outcome& outcome) {
+    if (task.evidence) keep_evidence(task, outcome);
     auto turn = turn_to_start(task);
     auto started = engine_.start(task.container);
     turn.reset();
@@ -285,13 +296,7 @@ Result<void> Executor::start(const Task& task, Outcome& outcome) {
 }
 
 Result<void> Executor::restart(const Task& task, Outcome& outcome) {
-    outcome.evidence = gather_evidence(task);
-    const auto folder = settings_.state_dir + "/evidence";
-    auto kept = sys::make_folders(folder, 0700);
-    if (kept)
-        kept = sys::write_file_atomic(folder + "/" + task.action.sut.str() + ".json", outcome.evidence, 0600,
-                                      sys::Durability::durable);
-    if (!kept) sys::log(sys::Level::warn, "sut=" + task.action.sut.str() + " evidence not kept: " + kept.error().message);
+    keep_evidence(task, outcome);
     auto ended = task.hung ? engine_.kill(task.container) : engine_.stop(task.container, task.stop_timeout);
     if (!ended) return ended;
     const auto turn = turn_to_start(task);

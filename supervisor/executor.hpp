@@ -31,6 +31,7 @@ struct Task {
     std::string delivery_hash;
     std::string container;   ///< id of the found one, empty when there is none
     std::chrono::seconds stop_timeout{20};
+    bool evidence = false;   ///< of why it is started again is to be kept
     bool hung = false;       ///< restart by KILL: a stopped process takes no TERM
     bool retry = false;      ///< its last action failed: it shares nothing with others now
     std::size_t agents = 1;
@@ -93,6 +94,8 @@ class Executor {
     int engine_cpus();  ///< asked once
     Result<Owner> owner(const SutConf& conf);
     std::string gather_evidence(const Task& task);
+    /// Before it is started again: after that it is gone.
+    void keep_evidence(const Task& task, Outcome& outcome);
 
     const Settings& settings_;
     Engine& engine_;

@@ -45,6 +45,7 @@ ordered_json container_of(const FoundContainer* found) {
 /// The retained report stays under 20,000 bytes, so that every client shows all of it.
 constexpr std::size_t k_history_text = 200;
 constexpr std::size_t k_commands_text = 4000;
+constexpr std::size_t k_evidence_output = 8000;
 constexpr std::size_t k_report_limit = 1024 * 1024;  ///< of one that is read again
 
 ordered_json encode(const std::vector<PastAction>& history) {
@@ -86,7 +87,10 @@ std::string decode_evidence(std::string_view report) {
 }
 
 std::string encode_evidence(const Evidence& evidence) {
-    return dump({{"at", evidence.at}, {"why", evidence.why}, {"health_log", evidence.health_log}, {"output", evidence.output}});
+    const auto skipped = evidence.output.size() - std::min(evidence.output.size(), k_evidence_output);
+    ordered_json out{{"at", evidence.at}, {"why", evidence.why}, {"health_log", evidence.health_log}, {"output", evidence.output.substr(skipped)}};
+    if (evidence.exit_code) out["exit_code"] = *evidence.exit_code;
+    return dump(out);
 }
 
 /// What may be submitted, for people: the texts that would be taken.

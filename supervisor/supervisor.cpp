@@ -290,7 +290,7 @@ void Supervisor::begin(const Action& action, SteadyTime now) {
     auto& history = fleet_.know(action.sut);
     history.busy = true;
     under_way_[action.sut] = history.failures > 0;
-    Task task{action, {}, {registrar_.newest(action.sut), agent_ca_}, {}, {}, 20s, false, false, fleet_.totals().agents};
+    Task task{action, {}, {registrar_.newest(action.sut), agent_ca_}, {}, {}, 20s, false, false, false, fleet_.totals().agents};
     if (const auto file = confs_.files().find(action.sut); file != confs_.files().end() && file->second.conf) {
         task.file = file->second;
         if (context_trouble(contexts_, settings_, *task.file.conf).empty())
@@ -306,6 +306,7 @@ void Supervisor::begin(const Action& action, SteadyTime now) {
     task.retry = history.failures > 0;
     if (action.verb == Verb::restart || (action.verb == Verb::start && !history.ended_with_engine)) {
         history.restarts.push_back(now);
+        task.evidence = true;
         count([](Metrics& metrics) { ++metrics.restarts; });
         std::erase_if(history.restarts, [&](SteadyTime at) { return now - at > k_restart_window; });
         if (history.restarts.size() >= k_quarantine_after) history.quarantined = true;

@@ -70,6 +70,10 @@ TEST_CASE("history: a report gives the evidence to the next life") {
     report.sut = "alpha";
     report.evidence = encode_evidence({"2026-01-31T12:00:00.000Z", "hung", "main loop stuck", "one\ntwo"});
     CHECK(decode_evidence(encode(report)) == report.evidence);
+    report.evidence = encode_evidence({"2026-01-31T12:00:00.000Z", "ended", "", std::string(100'000, 'x') + "newest", 137});
+    CHECK(report.evidence.size() < 9000);
+    CHECK(report.evidence.find("newest") != std::string::npos);
+    CHECK(decode_evidence(encode(report)).find("\"exit_code\":137") != std::string::npos);
     for (const auto* none : {"", "[", "{}", R"({"evidence":null})", R"({"evidence":"x"})"}) CHECK(decode_evidence(none).empty());
 }
 
@@ -130,7 +134,7 @@ TEST_CASE("sutctl describe: one SUT as its topics and the supervisor tell it") {
         "container":{"id":"0123","name":"alpha","status":"running","health":"unhealthy","image":"lab:1","started":"2026-01-31T11:00:00Z"},
         "history":[{"at":"2026-01-31T11:00:00.000Z","what":"restart","why":"hung","result":"ok","times":2},
                    {"at":"2026-01-31T10:00:00.000Z","what":"create","why":"no container","result":"no such image"}],
-        "evidence":{"at":"2026-01-31T10:59:59.000Z","why":"hung","health_log":"main loop stuck","output":"one\ntwo"}})");
+        "evidence":{"at":"2026-01-31T10:59:59.000Z","why":"hung","health_log":"main loop stuck","output":"one\ntwo","exit_code":137}})");
     alpha.set_conf("alpha.conf:4\tcommand\tsleep 1\ndefault\trestart\ton-failure\n");
     const auto text = alpha.text(Screen(Color::never), *parse_rfc3339("2026-01-31T12:00:00.000Z"));
     CAPTURE(text);
@@ -141,7 +145,7 @@ TEST_CASE("sutctl describe: one SUT as its topics and the supervisor tell it") {
     CHECK(shows(text, "up         60m, since 2026-01-31T11:00:00Z\n"));
     CHECK(shows(text, "2026-01-31T11:00:00.000Z  restart  ok                     hung (2 times)\n"));
     CHECK(shows(text, "create   failed: no such image  no container\n"));
-    CHECK(shows(text, "evidence of 2026-01-31T10:59:59.000Z: hung\n  probe: main loop stuck\n  | one\n  | two\n"));
+    CHECK(shows(text, "evidence of 2026-01-31T10:59:59.000Z: hung\n  exit code: 137\n  probe: main loop stuck\n  | one\n  | two\n"));
     CHECK(shows(text, "alpha.conf:4  command  sleep 1\n"));
     CHECK(shows(alpha.json(), R"({"key":"restart","value":"on-failure","origin":"default"})"));
 }

@@ -103,6 +103,7 @@ std::string evidence_text(const ordered_json& report) {
     const auto at = text_at(report, {"evidence", "at"});
     if (at.empty()) return {};
     std::string out = "evidence of " + printable(at) + ": " + printable(text_at(report, {"evidence", "why"})) + "\n";
+    if (const auto code = text_at(report, {"evidence", "exit_code"}); !code.empty()) out += "  exit code: " + printable(code) + "\n";
     if (const auto probe = text_at(report, {"evidence", "health_log"}); !probe.empty())
         out += "  probe: " + printable(probe) + "\n";
     const auto output = text_at(report, {"evidence", "output"});
