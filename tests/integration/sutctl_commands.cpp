@@ -146,6 +146,24 @@ TEST_CASE("sutctl: a submit outlives a broker that forgets what it has acknowled
     CHECK(runs(lab) == "kept\n");
 }
 
+TEST_CASE("sutctl resume: who is offline is resumed by the supervisor, and hears it when it is back") {
+    test::Lab lab(AGENT_ENTRY);
+    const auto url = lab.broker.url();
+    REQUIRE(lab.says("submit_status", "ready"));
+    REQUIRE(sutctl(url, "drain alpha").exit == 0);
+    REQUIRE(lab.says("state", "draining"));
+    lab.agent->stop(SIGTERM);
+    REQUIRE(lab.says("agent", "offline"));
+    CHECK(sutctl(url, "drain alpha").exit != 0);
+    const auto ran = sutctl(url, "resume alpha");
+    CHECK_MESSAGE(ran.exit == 0, ran.out);
+    CHECK(ran.out.starts_with("alpha is offline: "));
+    CHECK_FALSE(lab.get("cmd/resume").empty());
+    lab.agent->start();
+    CHECK(lab.says("submit_status", "ready"));
+    CHECK(sutctl(url, "resume nosuch").exit == 4);
+}
+
 TEST_CASE("sutctl: the same id again is the same job, or is refused") {
     test::Lab lab(AGENT_ENTRY);
     const auto url = lab.broker.url();

@@ -36,6 +36,16 @@ TEST_CASE("sutctl ps: a fleet as its topics tell it") {
           "charlie  -      -          -    0       -   -      conf error: charlie.conf:1:1: bad\n");
 }
 
+TEST_CASE("sutctl ps: of an agent that does not run, what it waits for") {
+    FleetView fleet{Topics{}};
+    fleet.hear("alpha/agent", "offline");
+    fleet.hear("fleet/sut/alpha", R"({"health":"down","why":"the container does not run","hold":"quarantined: release by resume"})");
+    fleet.hear("bravo/agent", "offline");
+    fleet.hear("fleet/sut/bravo", R"({"health":"down","why":"the container does not run"})");
+    CHECK(shown(fleet).find("quarantined: release by resume\n") != std::string::npos);
+    CHECK(shown(fleet).find("the container does not run\n") != std::string::npos);
+}
+
 TEST_CASE("sutctl ps: what the supervisor sees counts where the agent cannot speak for itself") {
     FleetView fleet{Topics{}};
     fleet.hear("alpha/agent", "ok");
