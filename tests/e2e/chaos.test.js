@@ -16,16 +16,24 @@ const suts = ['alpha', 'bravo', 'charlie', 'chaos'];
 const pooled = ['chaos', 'chaos-2']; // serve the queue `lab`; the second has no jobs of its own
 const all = [...new Set([...suts, ...pooled])];
 
-/** mulberry32: the same faults and jobs for the same seed. */
-let state = seed;
-function random() {
-  state = (state + 0x6d2b79f5) | 0;
-  let t = Math.imul(state ^ (state >>> 15), 1 | state);
-  t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-  return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+/** mulberry32, one for each that goes its own way: the same faults and jobs for the same seed, whoever is quicker. */
+function randomOf(way) {
+  let state = seed + way;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
 }
+const random = randomOf(0); // of the faults
 const pick = (list) => list[Math.floor(random() * list.length)];
 const quietly = (...words) => { try { docker(...words); } catch { /* it does not run just now: the next fault may */ } };
+async function pause(one) {
+  quietly('pause', one);
+  await sleep(random() * 3000);
+  quietly('unpause', one);
+}
 
 const faults = {
   'kill the broker': async () => { quietly('kill', byRole('broker')); await sleep(random() * 1500); quietly('start', byRole('broker')); },
@@ -35,7 +43,15 @@ const faults = {
     quietly('kill', container(sut));
     explorer.publish('fleet/cmd/reset', sut); // this test is no crash loop: without quarantine and backoff
   },
-  'pause an agent': async () => { const one = container(pick(all)); quietly('pause', one); await sleep(random() * 3000); quietly('unpause', one); },
+  'restart an agent': async (explorer) => {
+    const sut = pick(all);
+    quietly('restart', '-t', '5', container(sut));
+    explorer.publish('fleet/cmd/reset', sut);
+  },
+  'pause an agent': async () => pause(container(pick(all))),
+  'pause the broker': async () => pause(byRole('broker')),
+  'pause the supervisor': async () => pause(byRole('supervisor')),
+  'restart the supervisor': async () => quietly('restart', '-t', '5', byRole('supervisor')),
   'kill the supervisor': async () => { quietly('kill', byRole('supervisor')); await sleep(random() * 1000); quietly('start', byRole('supervisor')); },
   'cut an agent off': async () => {
     const one = container(pick(all));
@@ -75,6 +91,11 @@ function recordsIn(text) {
 const journalOf = (sut) => recordsIn(docker('exec', container(sut), 'cat', '/var/lib/sutfleet/jobs.journal'));
 const queuesJournal = () => recordsIn(docker('exec', '-u', '10001', byRole('supervisor'), 'cat', '/var/lib/sutfleet-supervisor/queues.journal'));
 
+function isLostWithTheTruth(record) {
+  assert.match(record.reason, /^the agent (ended|was stopped) while the job ran/, record.id);
+  assert.ok(record.started && record.finished, record.id);
+}
+
 /** What one would look at first. */
 async function tellAll(explorer) {
   const tell = (words) => { try { console.log(`$ docker ${words}\n${run('sh', '-c', `docker ${words} 2>&1`)}`); } catch (error) { console.log(error.message); } };
@@ -110,8 +131,8 @@ test(`chaos with ${jobs} jobs in ${seconds} s, seed ${seed}`, async (t) => {
     }
   })();
   // As sutctl does it: published under the same id until the agent's word is there.
-  const one = async (to, id) => {
-    const command = `echo ${id} >> /var/lib/sutfleet/ran; sleep ${(random() * 1.5).toFixed(2)}`;
+  const one = async (to, id, pause) => {
+    const command = `echo ${id} >> /var/lib/sutfleet/ran; sleep ${(pause * 1.5).toFixed(2)}`;
     const known = () => acknowledged.has(`${to}/job/${id}`);
     for (const end = Date.now() + 240_000; !known();) {
       if (Date.now() > end) throw new Error(`${id} was never acknowledged`);
@@ -120,17 +141,19 @@ test(`chaos with ${jobs} jobs in ${seconds} s, seed ${seed}`, async (t) => {
     }
   };
   const lanes = Array.from({ length: 8 }, async (_, lane) => {
+    const own = randomOf(1 + lane);
     for (let n = lane; n < jobs; n += 8) {
-      await sleep((random() * 2 * 8 * seconds * 1000) / jobs);
-      await one(suts[n % suts.length], `c${seed}-${n}`);
-      if (n % 4 === 0) await one('fleet/queue/lab', `q${seed}-${n}`);
+      await sleep((own() * 2 * 8 * seconds * 1000) / jobs);
+      await one(suts[n % suts.length], `c${seed}-${n}`, own());
+      if (n % 4 === 0) await one('fleet/queue/lab', `q${seed}-${n}`, own());
     }
   });
   // A text has no id: what the broker acknowledged may still be lost with it, or be delivered again.
   const texts = [];
   lanes.push((async () => {
+    const own = randomOf(9);
     for (let n = 0; n < jobs / 20; n += 1) {
-      await sleep((random() * 2 * seconds * 1000) / (jobs / 20));
+      await sleep((own() * 2 * seconds * 1000) / (jobs / 20));
       const mark = `t${seed}-${n}`;
       await new Promise((done) => explorer.client.publish(`${suts[n % suts.length]}/submit`,
         `echo ${mark} >> /var/lib/sutfleet/ran`, { qos: 1 }, (error) => { if (!error) texts.push(mark); done(); }));
@@ -164,6 +187,7 @@ test(`chaos with ${jobs} jobs in ${seconds} s, seed ${seed}`, async (t) => {
       assert.ok(times <= 1, `${id} ran ${times} times`);
       assert.ok(['SUCCEEDED', 'LOST'].includes(record.state), `${id} is ${record.state}: ${record.reason}`);
       if (record.state === 'SUCCEEDED') assert.equal(times, 1, `${id} is SUCCEEDED and did not run`);
+      else isLostWithTheTruth(record);
       counts[record.state] += 1;
     }
     for (const mark of texts) {
@@ -175,8 +199,16 @@ test(`chaos with ${jobs} jobs in ${seconds} s, seed ${seed}`, async (t) => {
     const started = [...records.values()].filter((one) => one.started).sort((a, b) => (a.started < b.started ? -1 : 1));
     await explorer.until(`${sut}/last_job`, (v) => v === started.at(-1).id, 75);
     await explorer.until(`${sut}/submit_status`, (v) => v.startsWith('ready'), 75);
-    for (const id of explorer.json(`${sut}/jobs`).done)
-      await until(`${sut}/job/${id} agrees with the journal`, () => explorer.json(`${sut}/job/${id}`)?.state === records.get(id)?.state, 75);
+    const shown = explorer.json(`${sut}/jobs`).done;
+    const newest = [...records.values()].filter((one) => one.finished).sort((a, b) => (a.finished < b.finished ? 1 : -1));
+    assert.ok(shown.includes(newest[0].id), `${sut}/jobs has not the newest, ${newest[0].id}`);
+    for (const id of shown)
+      await until(() => `${sut}/job/${id} agrees with the journal: ${explorer.get(`${sut}/job/${id}`)} and ${JSON.stringify(records.get(id))}`, () => {
+        const [there, journalled] = [explorer.json(`${sut}/job/${id}`), records.get(id)];
+        return ['state', 'exit', 'reason', 'attempt', 'started', 'finished'].every((key) => there && journalled && there[key] === journalled[key]);
+      }, 75);
+    const others = () => [...explorer.tree.keys()].filter((topic) => topic.startsWith(`${sut}/job/`) && !shown.includes(topic.slice(`${sut}/job/`.length)));
+    await until(() => `no record of another job: ${others()}`, () => others().length === 0, 75);
   }
   const queued = queuesJournal();
   for (let number = 0; number < jobs; number += 4) {

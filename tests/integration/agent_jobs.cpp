@@ -51,6 +51,26 @@ TEST_CASE("nothing of a job survives it, wherever it went") {
     CHECK(gone(lab, "late"));
 }
 
+TEST_CASE("what a job's commands find in their environment, and what its exit codes mean") {
+    auto rules = quick_stop();
+    rules.phases["setup"] = Command{{"/bin/sh", "-c", "echo $SUTFLEET_PHASE $SUTFLEET_JOB_ID $SUTFLEET_SUT $OWN"}};
+    rules.phases["cleanup"] = Command{{"/bin/sh", "-c", "echo $SUTFLEET_PHASE; [ -d $SUTFLEET_ARTIFACTS ]"}};
+    Lab lab(AGENT_ENTRY, rules);
+    CHECK(has(lab.run("e", R"j({"id":"e","command":"cat $SUTFLEET_COMMAND_FILE; echo; echo $SUTFLEET_PHASE; pwd","env":{"OWN":"its own"}})j"), "SUCCEEDED"));
+    const auto folder = lab.agent->folder() + "/state/jobs/e";
+    CHECK(sys::read_file(folder + "/output.log", 4096).value() ==
+          "setup e alpha its own\ncat $SUTFLEET_COMMAND_FILE; echo; echo $SUTFLEET_PHASE; pwd\ntest\n" + folder + "\ncleanup\n");
+    CHECK(has(lab.run("killed", R"j({"id":"killed","command":"kill -9 $$"})j"), "\"exit\":137"));
+    CHECK(has(lab.run("missing", R"j({"id":"missing","command":"exec /no/such"})j"), "\"exit\":127"));
+    CHECK(has(lab.run("folder", R"j({"id":"folder","command":"exec /"})j"), "\"exit\":126"));
+    rules.phases["test"] = Command{{"/no/such/program"}};
+    lab.agent->deliver(rules);
+    CHECK(eventually([&, i = 0]() mutable {
+        const auto id = "p" + std::to_string(++i);
+        return has(lab.run(id, R"j({"id":")j" + id + R"j(","command":"x"})j"), "\"exit\":127");
+    }));
+}
+
 TEST_CASE("a cancel that comes right behind its job finds it") {
     Lab lab(AGENT_ENTRY, quick_stop());
     REQUIRE(lab.says("submit_status", "ready"));

@@ -12,6 +12,7 @@
 #include <fstream>
 
 #include "job_book.hpp"
+#include "job_run.hpp"
 #include "private_broker.hpp"
 #include "sys/clock.hpp"
 #include "sys/file.hpp"
@@ -179,6 +180,47 @@ TEST_CASE("what the journal has no room for is true all the same, and it is writ
     CHECK(book->find(record.id)->state == JobState::succeeded);
     CHECK(book->unclean().empty());
     CHECK(take(*book, R"({"id":"b","command":"true"})").verdict == JobBook::Verdict::accepted);
+}
+
+TEST_CASE("100 jobs wait; the next one is refused, and the same id of one that waits is not") {
+    const test::TempFolder folder;
+    auto book = *JobBook::open(folder.path(), k_alpha, sys::wall_now());
+    const auto payload = [](int i) { return R"({"id":"j)" + std::to_string(i) + R"(","command":"true"})"; };
+    for (int i = 0; i < 100; ++i) REQUIRE(take(*book, payload(i)).position == static_cast<std::size_t>(i) + 1);
+    CHECK(take(*book, payload(100)).why == "queue full");
+    CHECK(take(*book, payload(7)).verdict == JobBook::Verdict::known);
+    auto record = *book->next(sys::wall_now());
+    record.state = JobState::running;
+    REQUIRE(book->update(record));
+    CHECK(take(*book, payload(100)).verdict == JobBook::Verdict::accepted);
+}
+
+TEST_CASE("a job that waits too long expires; one that waits for its next attempt does not, and not before its delay") {
+    const test::TempFolder folder;
+    auto book = *JobBook::open(folder.path(), k_alpha, sys::wall_now());
+    const auto now = sys::wall_now();
+    const auto ids = [&](WallTime at) {
+        std::string out;
+        for (auto record = book->next(at); record; record = book->next(at)) {
+            out += record->id.str() + " ";
+            record->state = JobState::running;
+            REQUIRE(book->update(*record));
+        }
+        return out;
+    };
+    REQUIRE(book->accept(R"({"id":"again","command":"x","retries":{"max":1,"delay":"30m"}})", false, now).verdict == JobBook::Verdict::accepted);
+    auto record = *book->next(now);
+    queue_again(record, book->request(record.id)->retries, {JobState::failed, "test ended with 1", 1}, now);
+    REQUIRE(book->update(record));
+    REQUIRE(book->accept(R"({"id":"old","command":"x"})", false, now).verdict == JobBook::Verdict::accepted);
+    REQUIRE(book->accept(R"({"id":"brief","command":"x","expires":"1m"})", false, now + 15min).verdict == JobBook::Verdict::accepted);
+    REQUIRE(book->accept(R"({"id":"young","command":"x"})", false, now + 15min).verdict == JobBook::Verdict::accepted);
+    book->expire(20min, now + 21min);
+    CHECK(book->find(*JobId::parse("old"))->state == JobState::expired);
+    CHECK(book->find(*JobId::parse("old"))->reason == "waited longer than timeouts.queue");
+    CHECK(book->find(*JobId::parse("brief"))->state == JobState::expired);
+    CHECK(ids(now + 29min) == "young ");
+    CHECK(ids(now + 31min) == "again ");
 }
 
 TEST_CASE("a flipped bit costs one entry, not those behind it") {
