@@ -72,10 +72,11 @@ function composeUp(spec, many) {
 
 const bare = () => docker('ps', '-aq', '--filter', 'label=io.sutfleet.bench=fleet').split('\n').filter(Boolean);
 const removeBare = () => eightAtOnce(bare(), (id) => call('DELETE', `/containers/${id}?force=1`));
+const times = () => fs.readFileSync('/proc/stat', 'utf8').split('\n')[0].split(/\s+/).slice(1, 9).map(Number);
+/** How much of the machine was in use between two `times`, 0 to 1. */
+const busy = (from, to) => 1 - (to[3] + to[4] - from[3] - from[4]) / to.reduce((sum, value, i) => sum + value - from[i], 0);
 /** Engine and kernel go on for a while after the last answer: not in the next one's time. */
 async function quiet() {
-  const times = () => fs.readFileSync('/proc/stat', 'utf8').split('\n')[0].split(/\s+/).slice(1, 9).map(Number);
-  const busy = (from, to) => 1 - (to[3] + to[4] - from[3] - from[4]) / to.reduce((sum, value, i) => sum + value - from[i], 0);
   for (const end = Date.now() + 60_000; Date.now() < end;) {
     const from = times();
     await sleep(3000);
@@ -146,11 +147,20 @@ async function main() {
   await sleep(15000);
   const pid = inspect(byRole('supervisor')).State.Pid;
   const used = cpu(pid);
+  const machine = times();
   begin = performance.now();
   await sleep(30000);
+  const share = busy(machine, times()) * 100;
   row('supervisor at rest, % of a core', ((cpu(pid) - used) / seconds(begin) * 100).toFixed(2), `${count} agents; aim: under 0.5 with 200`);
   const interval = inspect(container(suts[0])).Config.Healthcheck.Interval / 1e9;
   row('health probe interval chosen, s', interval.toFixed(0));
+  row('all at rest, % of the machine', share.toFixed(2), 'probes, heartbeats, engine and broker; aim: probes under 2');
+  const hung = container(suts[count - 1]);
+  begin = performance.now();
+  process.kill(inspect(hung).State.Pid, 'SIGSTOP');
+  running.clear();
+  await until('the hung agent runs again', () => running.has(hung), 120);
+  row('a hung agent started again, s', seconds(begin).toFixed(1), 'aim: noticed within 25');
 
   const acted = [];
   for (const sut of suts.slice(0, 10)) {
