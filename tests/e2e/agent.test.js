@@ -8,6 +8,7 @@ const { spawn } = require('node:child_process');
 const fs = require('node:fs');
 const os = require('node:os');
 const path = require('node:path');
+const readline = require('node:readline');
 const {
   root, stack, container, docker, look, ran, inside, sutctl, byRole, until, sleep, Explorer, writeConf, removeSuts,
 } = require('./support.js');
@@ -59,7 +60,7 @@ ENV LD_PRELOAD=/fake_clock.so FAKE_CLOCK=${state}/clock
   explorer = await Explorer.open();
   watch = spawn('docker', ['events', '--filter', 'event=health_status', '--filter', `label=io.sutfleet.stack=${stack}`,
     '--format', '{{.Actor.Attributes.name}} {{.Action}}'], { stdio: ['ignore', 'pipe', 'inherit'] });
-  watch.stdout.on('data', (text) => { engineSaid.push(...text.toString().trim().split('\n')); });
+  readline.createInterface({ input: watch.stdout }).on('line', (line) => engineSaid.push(line)); // the client writes a line in pieces
   for (const sut of suts) writeConf(sut, confs[sut]);
 });
 test.after(async () => {
