@@ -3,7 +3,7 @@
 const test = require('node:test');
 const assert = require('node:assert');
 const mqtt = require('mqtt');
-const { container, docker, inspect, byRole, until, sleep, secret, port, writeConf, removeSuts, Explorer } = require('./support.js');
+const { stack, container, docker, inspect, ran, byRole, until, sleep, secret, port, writeConf, removeSuts, Explorer } = require('./support.js');
 
 let explorer;
 test.before(async () => { explorer = await Explorer.open(); });
@@ -29,6 +29,20 @@ test('a job that ran when its agent was killed is LOST, and the queue goes on', 
   docker('kill', container('bravo'));
   await until('LOST', () => explorer.json('bravo/job/lost1')?.state === 'LOST');
   await until('next ran', () => explorer.json('bravo/job/next1')?.state === 'SUCCEEDED');
+});
+
+test('a second supervisor of the stack is refused, with the name of the first, which hears nothing of it', async () => {
+  const first = inspect(byRole('supervisor'));
+  const mark = explorer.mark();
+  const second = (...more) => ran('docker', 'run', '--rm', '--network', `${stack}-bus`, '--volumes-from', first.Id, '--tmpfs', '/tmp', '--cap-drop', 'ALL',
+    '--cap-add', 'SETUID', '--cap-add', 'SETGID', ...first.Config.Env.filter((one) => one.startsWith('SUTFLEET_')).flatMap((one) => ['-e', one]), ...more, first.Config.Image);
+  const byLock = await second();
+  assert.equal(byLock.code, 4, byLock.out);
+  assert.match(byLock.out, new RegExp(first.Id.slice(0, 12)));
+  const byEngine = await second('-e', 'SUTFLEET_STATE_DIR=/tmp/state'); // with a lock of its own
+  assert.equal(byEngine.code, 4, byEngine.out);
+  assert.match(byEngine.out, new RegExp(`container ${first.Name.slice(1)} supervises the stack '${stack}' already`));
+  assert.deepEqual(explorer.since(mark, 'fleet/supervisor').filter((m) => m.text !== 'online'), []);
 });
 
 test('the supervisor is killed: agents and jobs run on; it adopts them', async () => {

@@ -88,6 +88,22 @@ test('changed resources recreate only that agent, after its job', async () => {
   assert.deepEqual(others(), before);
 });
 
+test('enabled: false takes the container away, and leaves its jobs; without it the agent is back with them', async () => {
+  const before = others();
+  const file = path.join(sutDir, 'delta.conf');
+  const conf = fs.readFileSync(file, 'utf8');
+  const { done } = explorer.json('delta/jobs');
+  assert.ok(done.length > 0);
+  fs.writeFileSync(file, `${conf}\nenabled: false\n`);
+  await until('the container is gone', () => !inspect(container('delta')));
+  await explorer.until('delta/submit_status', (v) => v === 'rejected: parked');
+  assert.equal(explorer.json('fleet/sut/delta').wanted, 'parked');
+  fs.writeFileSync(file, conf);
+  await explorer.until('delta/submit_status', (v) => v.startsWith('ready'));
+  assert.deepEqual(explorer.json('delta/jobs').done, done);
+  assert.deepEqual(others(), before);
+});
+
 test('a deleted conf takes its agent and its retained topics with it, and nothing else', async () => {
   const before = others();
   fs.unlinkSync(path.join(sutDir, 'delta.conf'));
