@@ -37,9 +37,9 @@ Result<Agent::Running> Agent::start(const Command& command, const std::shared_pt
     if (!source) return fail(source.error());
     auto own = extra;
     own["SUTFLEET_SUT"] = conf_.sut.str();
-    sys::SpawnRequest request{command.argv, environment(conf_.rules.env, own), folder, -1,
-                              source->second.get(), source->second.get(), of_job, true};
-    const auto child = sys::spawn(request);
+    const int out = source->second.get();
+    const auto child = sys::spawn({.argv = command.argv, .environment = environment(conf_.rules.env, own), .working_folder = folder,
+                                   .out = out, .err = out, .marked = of_job, .offered_to_oom_killer = true});
     if (!child) {
         pump_->finish(source->first);
         return fail(child.error());
@@ -57,7 +57,7 @@ Household::Hands Agent::hands() {
             },
             [this, probe_program](std::vector<std::string> arguments, int out) -> Result<Household::Process> {
                 arguments.insert(arguments.begin(), probe_program);
-                const auto child = sys::spawn({std::move(arguments), environment(conf_.rules.env, {}), {}, -1, out, -1, false, true});
+                const auto child = sys::spawn({.argv = std::move(arguments), .environment = environment(conf_.rules.env, {}), .out = out, .offered_to_oom_killer = true});
                 if (!child) return fail(child.error());
                 return Household::Process{child->pid, 0};
             },

@@ -101,12 +101,10 @@ void Supervisor::hear_jobs(const SutName& sut, const std::string& payload) {
 
 void Supervisor::release(const SutName& sut) {
     auto& history = fleet_.know(sut);
-    history.quarantined = false;
-    history.restarts.clear();
     history.failures = 0;
     history.failure.clear();
     history.not_before = {};
-    remember_restarts(sut, sys::steady_now());
+    forget_restarts(sut, sys::steady_now());
     const auto file = confs_.files().find(sut);
     if (!history.image || file == confs_.files().end() || !file->second.conf) return;
     const auto& name = file->second.conf->container.context;

@@ -26,10 +26,10 @@ inline constexpr std::size_t k_starts = 8;         ///< containers made and star
 /// An action with all that it needs, copied: the confs may change meanwhile.
 struct Task {
     Action action;
-    ConfFile file;           ///< of create, recreate and deliver
+    ConfFile file{};         ///< of create, recreate and deliver
     BrokerAccess access;
-    std::string delivery_hash;
-    std::string container;   ///< id of the found one, empty when there is none
+    std::string delivery_hash{};
+    std::string container{}; ///< id of the found one, empty when there is none
     std::chrono::seconds stop_timeout{20};
     bool evidence = false;   ///< of why it is started again is to be kept
     bool hung = false;       ///< restart by KILL: a stopped process takes no TERM

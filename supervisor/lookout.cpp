@@ -97,8 +97,14 @@ Result<std::vector<FoundContainer>> Lookout::look_closely(const SutName& sut, co
     return std::vector<FoundContainer>{};
 }
 
-/// Another supervisor of this stack, on another host or with another state volume, has no lock in common with us; and
-/// an earlier life of ours may have left helpers.
+Result<void> refuse_a_second(const std::vector<std::pair<std::string, std::string>>& running, const Settings& settings) {
+    for (const auto& [id, name] : running)
+        if (!id.starts_with(host_name()))
+            return fail(ErrorKind::conflict, "container " + name + " supervises the stack '" + settings.stack + "' already");
+    return {};
+}
+
+/// Who else supervises this stack; and an earlier life of ours may have left helpers.
 Result<void> Lookout::look_around() {
     {
         const std::scoped_lock lock(mutex_);

@@ -23,6 +23,10 @@
 
 namespace sutfleet {
 
+/// Another one than us, with another state volume, has no lock in common with us. @return conflict, with its name
+/// @param running the stack's supervisors, (id, name)
+Result<void> refuse_a_second(const std::vector<std::pair<std::string, std::string>>& running, const Settings& settings);
+
 struct Look {
     std::uint64_t number = 0;
     std::optional<SutName> sut;                 ///< none: at the whole fleet

@@ -1,7 +1,6 @@
 #include "supervisor.hpp"
 
 #include <poll.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -31,15 +30,6 @@ void keep_sooner(std::optional<SteadyTime>& into, std::optional<SteadyTime> othe
     if (other) into = into ? std::min(*into, *other) : *other;
 }
 
-/// One with another state volume has no lock in common with us, but our name on the broker. An engine that cannot be asked now
-/// is asked again by Lookout.
-Result<void> refuse_a_second(Engine& engine, const Settings& settings) {
-    for (const auto& [id, name] : engine.with_role(settings.stack, "supervisor").value_or(std::vector<std::pair<std::string, std::string>>()))
-        if (!id.starts_with(host_name()))
-            return fail(ErrorKind::conflict, "container " + name + " supervises the stack '" + settings.stack + "' already");
-    return {};
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Supervisor>> Supervisor::open(const Settings& settings) {
@@ -51,7 +41,9 @@ Result<std::unique_ptr<Supervisor>> Supervisor::open(const Settings& settings) {
     if (!lock) return fail(lock.error());
     auto engine = docker::open_docker(engine_address(settings));
     if (!engine) return fail(engine.error());
-    if (auto only = refuse_a_second(**engine, settings); !only) return fail(only.error());
+    // Before we are on the broker, with its name. An engine that cannot be asked now is asked again by Lookout.
+    if (const auto running = (*engine)->with_role(settings.stack, "supervisor"))
+        if (auto only = refuse_a_second(*running, settings); !only) return fail(only.error());
     auto wake = sys::Wake::open();
     if (!wake) return fail(wake.error());
     std::unique_ptr<Supervisor> supervisor(
@@ -290,7 +282,7 @@ void Supervisor::begin(const Action& action, SteadyTime now) {
     auto& history = fleet_.know(action.sut);
     history.busy = true;
     under_way_[action.sut] = history.failures > 0;
-    Task task{action, {}, {registrar_.newest(action.sut), agent_ca_}, {}, {}, 20s, false, false, false, fleet_.totals().agents};
+    Task task{.action = action, .access = {registrar_.newest(action.sut), agent_ca_}, .agents = fleet_.totals().agents};
     if (const auto file = confs_.files().find(action.sut); file != confs_.files().end() && file->second.conf) {
         task.file = file->second;
         if (context_trouble(contexts_, settings_, *task.file.conf).empty())
@@ -346,9 +338,7 @@ void Supervisor::settle(const Outcome& outcome, SteadyTime now) {
         settle_credential(sut, outcome.credential);
     }
     if (outcome.result && (outcome.action.verb == Verb::retire || outcome.action.verb == Verb::purge)) {
-        history.restarts.clear();
-        history.quarantined = false;
-        remember_restarts(sut, now);
+        forget_restarts(sut, now);
     }
     if (!outcome.evidence.empty()) evidence_[sut] = outcome.evidence;
     if (outcome.action.verb == Verb::restart && outcome.result) {
@@ -375,29 +365,37 @@ void Supervisor::settle(const Outcome& outcome, SteadyTime now) {
 
 void Supervisor::remember_delivered(const SutName& sut, const std::string& hash) {
     fleet_.know(sut).delivered_hash = hash;
-    const auto folder = settings_.state_dir + "/delivered";
+    keep("delivered", sut, hash);  // if not, it is delivered once more after a restart
+}
+
+/// For the next life, as far as it can be kept.
+void Supervisor::keep(const std::string& what, const SutName& sut, const std::string& text) {
+    const auto folder = settings_.state_dir + "/" + what;
     auto kept = sys::make_folders(folder, 0700);
-    if (kept) kept = sys::write_file_atomic(folder + "/" + sut.str(), hash, 0600, sys::Durability::fast);
-    if (!kept) sys::log(Level::warn, kept.error().message);  // it is delivered once more after a restart
+    if (kept) kept = sys::write_file_atomic(folder + "/" + sut.str(), text, 0600, sys::Durability::fast);
+    if (!kept) sys::log(Level::warn, kept.error().message);
+}
+
+std::string Supervisor::kept(const std::string& what, const SutName& sut) const {
+    return sys::read_file(settings_.state_dir + "/" + what + "/" + sut.str(), 4096).value_or("");
 }
 
 void Supervisor::recall(const SutName& sut, SteadyTime now) {
     auto& history = fleet_.know(sut);
-    history.delivered_hash = sys::read_file(settings_.state_dir + "/delivered/" + sut.str(), 64).value_or("");
-    if (history.restarts.empty())
-        decode_restarts(sys::read_file(settings_.state_dir + "/restarts/" + sut.str(), 4096).value_or(""), history, {now, sys::wall_now()});
+    history.delivered_hash = kept("delivered", sut);
+    if (history.restarts.empty()) decode_restarts(kept("restarts", sut), history, {now, sys::wall_now()});
 }
 
 void Supervisor::remember_restarts(const SutName& sut, SteadyTime now) {
-    const auto folder = settings_.state_dir + "/restarts", path = folder + "/" + sut.str();
-    const auto text = encode_restarts(fleet_.history(sut), {now, sys::wall_now()});
-    if (text.empty()) {
-        ::unlink(path.c_str());
-        return;
-    }
-    auto kept = sys::make_folders(folder, 0700);
-    if (kept) kept = sys::write_file_atomic(path, text, 0600, sys::Durability::fast);
-    if (!kept) sys::log(Level::warn, kept.error().message);
+    keep("restarts", sut, encode_restarts(fleet_.history(sut), {now, sys::wall_now()}));
+}
+
+void Supervisor::forget_restarts(const SutName& sut, SteadyTime now) {
+    auto& history = fleet_.know(sut);
+    if (history.restarts.empty() && !history.quarantined) return;
+    history.restarts.clear();
+    history.quarantined = false;
+    remember_restarts(sut, now);
 }
 
 namespace {

@@ -91,6 +91,9 @@ class Supervisor {
     /// What an earlier life has left of both.
     void recall(const SutName& sut, SteadyTime now);
     void remember_restarts(const SutName& sut, SteadyTime now);
+    void forget_restarts(const SutName& sut, SteadyTime now);
+    void keep(const std::string& what, const SutName& sut, const std::string& text);
+    [[nodiscard]] std::string kept(const std::string& what, const SutName& sut) const;
 
     // supervisor_images.cpp
     std::optional<SteadyTime> observe_contexts(SteadyTime now);

@@ -22,9 +22,8 @@ bool says_the_same(const FoundContainer& summary, const FoundContainer& known) {
 
 void Supervisor::observe_engine(SteadyTime now) {
     take_engine_changes();
-    for (const auto& [id, name] : lookout_->take_supervisors()) {
-        if (id.starts_with(host_name())) continue;
-        sys::log(sys::Level::error, "container " + name + " supervises the stack '" + settings_.stack + "' already");
+    if (const auto only = refuse_a_second(lookout_->take_supervisors(), settings_); !only) {
+        sys::log(sys::Level::error, only.error().message);
         stopping_ = true;
     }
     for (auto& look : lookout_->take()) note(std::move(look), now);
@@ -119,8 +118,7 @@ void Supervisor::note_one(const SutName& sut, std::uint64_t number, std::optiona
     looks.newest = number;
     looks.settles_at.reset();
     if (fleet_.history(sut).busy) fleet_.know(sut).busy = false;
-    if (found && fleet_.history(sut).delivered_hash.empty())
-        recall(sut, now);
+    if (found && fleet_.history(sut).delivered_hash.empty()) recall(sut, now);
     if (registrar_.rotating(sut) && fleet_.history(sut).delivered_hash != k_old_credential)
         fleet_.know(sut).delivered_hash = k_old_credential;  // an earlier life has not delivered it
     const auto* known = fleet_.found(sut);

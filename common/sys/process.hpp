@@ -16,7 +16,7 @@ namespace sutfleet::sys {
 struct SpawnRequest {
     std::vector<std::string> argv;         ///< argv[0] is looked up in the PATH of `environment`'s caller
     std::vector<std::string> environment;  ///< the whole of it, "KEY=value"
-    std::string working_folder;            ///< empty: the caller's
+    std::string working_folder{};          ///< empty: the caller's
     int in = -1;                           ///< -1: /dev/null
     int out = -1;                          ///< -1: /dev/null
     int err = -1;

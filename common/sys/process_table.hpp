@@ -13,7 +13,7 @@ namespace sutfleet::sys {
 /// which whoever it starts inherits through any exec, session or environment, and which nobody uses up. It is a little less
 /// than ours, by our pid, so that two agents in one process table differ. 0: ours leaves no room for one.
 [[nodiscard]] std::uint64_t own_mark();
-/// Of the calling process. For a child before its exec: one system call.
+/// Of the calling process. For a child before its exec: nothing but system calls.
 void mark_self(std::uint64_t mark);
 
 enum class Marked { no, too };

@@ -200,7 +200,7 @@ test(`chaos with ${jobs} jobs in ${seconds} s, seed ${seed}`, async (t) => {
     await explorer.until(`${sut}/last_job`, (v) => v === started.at(-1).id, 75);
     await explorer.until(`${sut}/submit_status`, (v) => v.startsWith('ready'), 75);
     const shown = explorer.json(`${sut}/jobs`).done;
-    const newest = [...records.values()].filter((one) => one.finished).sort((a, b) => (a.finished < b.finished ? 1 : -1));
+    const newest = [...records.values()].filter((one) => one.started && one.finished).sort((a, b) => (a.finished < b.finished ? 1 : -1));
     assert.ok(shown.includes(newest[0].id), `${sut}/jobs has not the newest, ${newest[0].id}`);
     for (const id of shown)
       await until(() => `${sut}/job/${id} agrees with the journal: ${explorer.get(`${sut}/job/${id}`)} and ${JSON.stringify(records.get(id))}`, () => {

@@ -67,7 +67,7 @@ TEST_CASE("what a job's commands find in their environment, and what its exit co
     lab.agent->deliver(rules);
     CHECK(eventually([&, i = 0]() mutable {
         const auto id = "p" + std::to_string(++i);
-        return has(lab.run(id, R"j({"id":")j" + id + R"j(","command":"x"})j"), "\"exit\":127");
+        return has(lab.run(id, R"j({"id":")j" + id + R"j(","command":"true"})j"), "\"exit\":127");
     }));
 }
 
