@@ -164,6 +164,7 @@ void Agent::wait() {
     if (session_->connected()) sooner(next_beat_);
     if (!rejection_.empty()) sooner(rejection_until_);
     if (positions_stale_) sooner(positions_due_);
+    sooner(shown_again_until_);
     if (current_) sooner(current_->run.due());
     sooner(household_->due(current_.has_value()));
     // Output after quiet wakes us at once; while it flows, what has gathered is looked at.

@@ -140,7 +140,7 @@ class Agent {
     void answer_requester(const JobBook::Answer& said);
     void reply(mqtt::Publication publication);
     void send_replies();
-    void show_again(const JobId& id);
+    void show_again(const JobId& id, SteadyTime now);
     void answer_submits(const std::vector<JobBook::Answer>& answers, SteadyTime now);
     void show_current();
     void publish_jobs(SteadyTime now);
@@ -212,6 +212,7 @@ class Agent {
     std::map<std::string, std::uint64_t> shown_jobs_;  ///< topics of the records shown, and their versions
     bool positions_stale_ = false;                ///< of jobs that wait
     SteadyTime positions_due_{};                  ///< when they may be shown again
+    std::optional<SteadyTime> shown_again_until_;  ///< an old record among them, at the latest
     std::uint64_t shown_revision_ = 0;  ///< of the book
     SteadyTime broker_lost_{};
 };

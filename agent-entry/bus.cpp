@@ -22,6 +22,7 @@ using nlohmann::ordered_json;
 using namespace std::chrono_literals;
 
 constexpr auto k_rejection_shown = 5s;
+constexpr auto k_shown_again = 10s;  ///< the record of an old job that was submitted again
 constexpr const char* k_broker_uptime = "$SYS/broker/uptime";  ///< Mosquitto's: "12 seconds"
 constexpr auto k_uptime_limit = 5s;
 constexpr std::ptrdiff_t k_pruned_shown = 50;
@@ -249,19 +250,20 @@ void Agent::answer_submits(const std::vector<JobBook::Answer>& answers, SteadyTi
             board_.refresh(topic, "accepted " + said.id->str() + ": position " + std::to_string(said.position));
             board_.flush(*session_, now);
             std::this_thread::yield();  // its sender may wait for this very CPU, which the start of the job would keep
-            if (said.verdict == JobBook::Verdict::known) show_again(*said.id);
+            if (said.verdict == JobBook::Verdict::known) show_again(*said.id, now);
         }
     }
     if (!rejection_.empty() && now >= rejection_until_) rejection_.clear();
 }
 
-/// Whoever submitted it again gets the same record. One that is not among those that are shown goes again with the next change.
-void Agent::show_again(const JobId& id) {
+/// Whoever submitted it again gets the same record. One that is not among those that are shown goes away again.
+void Agent::show_again(const JobId& id, SteadyTime now) {
     const auto topic = topics_.job(conf_.sut, id.str());
     if (auto shown = board_.get(topic); !shown.empty()) return board_.refresh(topic, std::move(shown));
     const auto record = book_->find(id);
     if (!record) return;
     shown_jobs_[topic] = record->version;
+    shown_again_until_ = now + k_shown_again;
     board_.refresh(topic, encode_job_record(*record));
 }
 
@@ -396,7 +398,9 @@ void Agent::show_current() {
 void Agent::publish_jobs(SteadyTime now) {
     show_current();
     const bool positions = now >= positions_due_;
-    if (shown_revision_ == book_->revision() && !(positions_stale_ && positions)) return;
+    const bool again_over = shown_again_until_ && now >= *shown_again_until_;
+    if (shown_revision_ == book_->revision() && !(positions_stale_ && positions) && !again_over) return;
+    shown_again_until_.reset();
     shown_revision_ = book_->revision();
     const auto queued = book_->queued();
     const auto done = book_->done();

@@ -35,11 +35,18 @@ std::string Board::get(const std::string& topic) const {
 void Board::flush(Session& session, SteadyTime now) {
     if (!session.connected()) return;
     if (session.epoch() != epoch_ || now >= all_at_) {
-        // What was cleared is known to be so once a connection has lasted.
-        if (session.epoch() == epoch_) std::erase_if(wanted_, [this](const auto& one) { return one.second.empty() && !dirty_.contains(one.first); });
+        // What was cleared is known to be so once a connection has lasted for as long as all of this: a broker that is killed
+        // comes back with what it saved before, and says again what was cleared since.
+        if (session.epoch() == epoch_)
+            for (const auto& topic : long_cleared_)
+                if (!dirty_.contains(topic) && wanted_[topic].empty()) wanted_.erase(topic);
         epoch_ = session.epoch();
         all_at_ = now + k_republish_all;
-        for (const auto& [topic, payload] : wanted_) dirty_.insert(topic);
+        long_cleared_.clear();
+        for (const auto& [topic, payload] : wanted_) {
+            dirty_.insert(topic);
+            if (payload.empty()) long_cleared_.push_back(topic);
+        }
     }
     const bool due = !dirty_.empty();
     for (auto at = dirty_.begin(); at != dirty_.end(); at = dirty_.erase(at)) {

@@ -83,6 +83,8 @@ class Explorer {
       if (text === '') it.tree.delete(topic); else it.tree.set(topic, text);
       it.log.push({ topic, text, retain: packet.retain, at: Date.now() });
     });
+    // What was cleared while it was away is not told: all that is retained comes again.
+    it.client.on('connect', () => it.tree.clear());
     await new Promise((done, bad) => {
       let refused = (error) => { it.close(); bad(error); };
       it.client.once('connect', () => { refused = () => {}; done(); }); // later it comes back by itself

@@ -93,7 +93,6 @@ TEST_CASE("each rejection is told, also those that come together; an old job's r
     const auto told = lab.all("submit_status");
     for (const auto* bad : {"one", "two", "three"})
         CHECK_MESSAGE(std::ranges::any_of(told, [&](const auto& text) { return has(text, std::string("unknown key '") + bad); }), bad);
-    lab.run("next", R"j({"id":"next","command":"true"})j");
     CHECK(eventually([&] { return lab.get("job/j0").empty(); }));
     CHECK_FALSE(lab.get("job/j10").empty());
 }

@@ -131,6 +131,19 @@ TEST_CASE("sutctl: a submit outlives a broker that forgets what it has acknowled
         CHECK(ran.out.find("the broker is away") != std::string::npos);
         CHECK(ran.out.find("\nkept\n") != std::string::npos);
     }
+    SUBCASE("the agent is offline, and nobody waits for the job's end") {
+        lab.agent->stop(SIGTERM);
+        REQUIRE(lab.says("agent", "offline"));
+        auto sending = start_sutctl(url, "submit alpha " + counted_job(lab, "kept"));
+        REQUIRE(lab.says("submit", "kept"));
+        lab.broker.lose();
+        lab.broker.start();
+        lab.agent->start();
+        const auto ran = sending.get();
+        CAPTURE(ran.out);
+        CHECK(ran.exit == 0);
+        CHECK(ran.out.ends_with("kept\n"));
+    }
     SUBCASE("the agent does not listen for a moment") {
         lab.agent->signal(SIGSTOP);
         auto sending = start_sutctl(url, "submit alpha " + counted_job(lab, "kept"));
@@ -143,6 +156,19 @@ TEST_CASE("sutctl: a submit outlives a broker that forgets what it has acknowled
         CHECK(ran.exit == 0);
         CHECK(ran.out.ends_with("kept\n"));
     }
+    CHECK(runs(lab) == "kept\n");
+}
+
+TEST_CASE("sutctl: a submit to an agent that stays offline says that it has no word of it, and the job runs later") {
+    test::Lab lab(AGENT_ENTRY);
+    lab.agent->stop(SIGTERM);
+    REQUIRE(lab.says("agent", "offline"));
+    const auto ran = sutctl(lab.broker.url(), "submit alpha " + counted_job(lab, "kept"));
+    CAPTURE(ran.out);
+    CHECK(ran.exit == 124);
+    CHECK(test::has(ran.out, "\nkept\n"));
+    CHECK(test::has(ran.out, "the broker keeps job kept"));
+    lab.agent->start();
     CHECK(runs(lab) == "kept\n");
 }
 

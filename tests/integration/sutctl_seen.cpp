@@ -61,6 +61,22 @@ TEST_CASE("sutctl ps --watch shows each change once and ends with 130") {
     CHECK(watching.end(SIGINT) == 130);
 }
 
+TEST_CASE("sutctl ps --watch: who was removed while the broker was away is not shown for ever") {
+    test::Lab lab(AGENT_ENTRY);
+    lab.publish("fleet/sut/removed", R"({"sut":"removed"})", true);
+    test::Program watching(test::sutctl_argv("ps --watch"), test::sutctl_environment(lab.broker.url()));
+    REQUIRE(watching.says("removed"));
+    lab.broker.lose();
+    lab.broker.start();
+    const auto last_table = [&] {
+        const auto all = watching.out();
+        const auto head = all.rfind("HEALTH");
+        return head == std::string::npos ? std::string() : all.substr(head);
+    };
+    CHECK(test::eventually([&] { return has(last_table(), "alpha") && !has(last_table(), "removed"); }, std::chrono::seconds{60}));
+    CHECK(watching.end(SIGINT) == 130);
+}
+
 TEST_CASE("sutctl events -f: what comes, of one SUT or of all, over a broker that goes and comes") {
     test::Lab lab(AGENT_ENTRY);
     const auto environment = test::sutctl_environment(lab.broker.url());

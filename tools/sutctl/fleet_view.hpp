@@ -18,6 +18,8 @@ class FleetView {
     explicit FleetView(Topics topics) : topics_(std::move(topics)) {}
 
     void hear(std::string_view topic, std::string_view payload);
+    /// Before all that is retained comes anew: nobody tells what was cleared in between.
+    void forget() { *this = FleetView(std::move(topics_)); }
     [[nodiscard]] const std::string& supervisor() const {
         return supervisor_;
     }  ///< `online`, `offline` or empty

@@ -87,6 +87,8 @@ int watch(const Context& context, Link& link, FleetView& fleet) {
                 return k_interrupted;
             case Heard::Kind::lost:
                 context.screen.say("the broker is away; waiting for it");
+                fleet.forget();
+                show_at = Clock::time_point::max();  // until there is something again
                 break;
             case Heard::Kind::back:
                 context.screen.say("the broker is back");

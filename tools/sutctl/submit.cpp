@@ -15,7 +15,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr auto k_repeat = 3s;         ///< between two sendings while there is no word of the agent
 constexpr auto k_accept_limit = 5s;   ///< for a first word of an agent that is up
-constexpr auto k_return_limit = 30s;  ///< the same, once broker or agent are back: each in its time
+constexpr auto k_return_limit = 30s;  ///< the same, when broker or agent are just back, or the agent may be soon
 constexpr auto k_away_limit = 60s;    ///< for the broker's return
 constexpr auto k_record_limit =
     1s;  ///< most rejections name no job: such a one is ours when no record follows
@@ -47,13 +47,10 @@ class Submit {
         if (!link) return tl::make_unexpected(link.error());
         link_ = *std::move(link);
         if (auto fit = look_first(); !fit) return tl::make_unexpected(fit.error());
-        answer_by_ = Clock::now() + k_accept_limit;
+        answer_by_ = Clock::now() + word_limit();
         if (context_.options.wait)
             return wait_for([this] { return finished(); }, &Submit::tell_end);
-        // One that goes offline only now may just start anew: it has the usual time.
-        const bool absent = offline_;
-        return wait_for([&] { return has_word() || (absent && left_with_broker()); },
-                        &Submit::tell_taken);
+        return wait_for([this] { return has_word(); }, &Submit::tell_taken);
     }
 
   private:
@@ -133,7 +130,7 @@ class Submit {
 
     void hear_agent(const std::string& health) {
         const bool was_offline = std::exchange(offline_, health == k_offline);
-        if (was_offline && !offline_) answer_by_ = Clock::now() + k_return_limit;
+        if (was_offline != offline_) answer_by_ = Clock::now() + k_return_limit;
         if (!was_offline && left_with_broker() && !has_word()) tell_offline();
     }
 
@@ -189,6 +186,8 @@ class Submit {
         return idle ? k_never : send_at_;
     }
 
+    [[nodiscard]] std::chrono::seconds word_limit() const { return offline_ ? k_return_limit : k_accept_limit; }
+
     /// When there is nothing more to hope for.
     [[nodiscard]] SteadyTime limit() const {
         if (has_word()) return k_never;
@@ -208,7 +207,7 @@ class Submit {
         if (!sent) return tl::make_unexpected(sent.error());
         send_at_ = Clock::now() + k_repeat;
         if (*sent && !std::exchange(held_, true))
-            answer_by_ = std::max(answer_by_, Clock::now() + k_accept_limit);
+            answer_by_ = std::max(answer_by_, Clock::now() + word_limit());
         return {};
     }
 
@@ -231,7 +230,12 @@ class Submit {
     Outcome<int> tell_no_answer() {
         if (!rejection_.empty())
             return tl::make_unexpected(Failure{k_refused, sut_.str() + " " + rejection_});
-        if (left_with_broker()) return tell_id("sent");
+        if (left_with_broker()) {
+            print_id("sent");
+            return tl::make_unexpected(
+                Failure{k_timed_out, sut_.str() + " is offline and gave no answer in time; the broker keeps job " +
+                                         submission_.id + " for it, and has the only copy"});
+        }
         if (away_since_)
             return tl::make_unexpected(
                 Failure{k_unreachable, "the broker stays away: whether " + sut_.str() +
@@ -247,19 +251,18 @@ class Submit {
         return k_interrupted;
     }
 
-    Outcome<int> tell_id(const std::string& state) const {
+    void print_id(const std::string& state) const {
         const nlohmann::ordered_json object{
             {"id", submission_.id}, {"sut", sut_.str()}, {"state", state}};
         context_.screen.line(context_.options.json ? object.dump() : submission_.id);
-        return k_ok;
     }
 
     Outcome<int> tell_taken() {
-        if (!has_word()) return tell_id("sent");
-        if (!record_ || !record_->ended()) return tell_id(record_ ? record_->state : "QUEUED");
-        if (record_->state != "REJECTED") return tell_id(record_->state);
-        return tl::make_unexpected(
-            Failure{k_refused, "job " + submission_.id + ": " + record_->summary()});
+        if (record_ && record_->state == "REJECTED")
+            return tl::make_unexpected(
+                Failure{k_refused, "job " + submission_.id + ": " + record_->summary()});
+        print_id(record_ ? record_->state : "QUEUED");
+        return k_ok;
     }
 
     Outcome<int> tell_end() {
