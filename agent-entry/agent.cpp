@@ -61,7 +61,7 @@ Result<std::unique_ptr<Agent>> Agent::open(Folders folders) {
     if (auto reaper = sys::become_subreaper(); !reaper) return fail(reaper.error());
     auto conf = read_conf(folders);
     if (!conf) return fail(conf.error());
-    auto book = JobBook::open(folders.state, conf->sut, sys::wall_now());
+    auto book = JobBook::open(folders.state, conf->sut, sys::wall_now(), conf->rules.jobs.keep);
     if (!book) return fail(book.error());
     [[maybe_unused]] const auto made = sys::make_folders(folders.state + "/log", 0755);  // what is wrong shows next
     const auto& rotation = conf->rules.log;
@@ -282,6 +282,7 @@ void Agent::look_for_conf(SteadyTime now) {
     conf_ = *std::move(conf);
     set_health_rules();
     book_->set_policy(conf_.rules.submit);
+    book_->set_folders_kept(conf_.rules.jobs.keep);
     job_folders_->set_rules(conf_.rules.jobs);
     log_->set_limits(conf_.rules.log.max_bytes, conf_.rules.log.keep);
     sys::log(sys::Level::info, "the conf was reloaded");

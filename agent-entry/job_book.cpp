@@ -39,10 +39,11 @@ bool sooner(const JobRecord& a, const JobRecord& b) {
 
 }  // namespace
 
-Result<std::unique_ptr<JobBook>> JobBook::open(const std::string& state_folder, const SutName& sut, WallTime now) {
+Result<std::unique_ptr<JobBook>> JobBook::open(const std::string& state_folder, const SutName& sut, WallTime now,
+                                               std::chrono::milliseconds folders_kept) {
     const auto folder = state_folder + "/jobs";
     if (auto made = sys::make_folders(folder, 0755); !made) return fail(made.error());
-    std::unique_ptr<JobBook> book(new JobBook(folder, sut));
+    std::unique_ptr<JobBook> book(new JobBook(folder, sut, folders_kept));
     if (auto loaded = book->load(now); !loaded) return fail(loaded.error());
     return book;
 }
@@ -153,12 +154,13 @@ void JobBook::heed(const Withdrawal& withdrawal, WallTime now) {
 /// Leaves the newest entry of each id that is still remembered, and the requests of those that wait.
 void JobBook::compact(WallTime now) {
     if (journal_->size() <= compact_above_ || !unwritten_.empty()) return;
-    const auto oldest = format_rfc3339(now - k_ids_remembered_for);
+    const auto oldest = format_rfc3339(now - folders_kept_ - k_ids_remembered_for);
     const auto done = sutfleet::compact(*journal_, known_, [&](const JobId& id, std::size_t younger, const std::string& text) {
         if (live_.contains(id) || unclean_.contains(id)) return Keep::all;
         const auto record = decode_job_record(text);
         const bool old = younger >= k_ids_remembered || (record && !record->finished.empty() && record->finished < oldest);
-        return old || !record ? Keep::nothing : Keep::record;
+        if (!record) return Keep::nothing;
+        return old && ::access(folder(id).c_str(), F_OK) != 0 ? Keep::nothing : Keep::record;
     });
     if (!done) sys::log(sys::Level::warn, "the journal stays as long as it is: " + done.error().message);
     compact_above_ = 2 * journal_->size() + k_compact_from;
@@ -293,6 +295,11 @@ void JobBook::refuse_all(std::string why) {
 void JobBook::set_policy(const SubmitPolicy& policy) {
     const std::scoped_lock lock(mutex_);
     policy_ = policy;
+}
+
+void JobBook::set_folders_kept(std::chrono::milliseconds kept) {
+    const std::scoped_lock lock(mutex_);
+    folders_kept_ = kept;
 }
 
 void JobBook::set_idle(bool idle) {

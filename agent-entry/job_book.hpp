@@ -29,13 +29,15 @@ inline constexpr std::size_t k_shown_jobs = 20;  ///< records kept on the broker
 inline constexpr std::size_t k_hidden_jobs = 2 * k_queue_limit;
 inline constexpr std::size_t k_ids_remembered = 100'000;
 inline constexpr std::uint64_t k_compact_from = 4 * 1024 * 1024;  ///< a smaller journal is left as it is
-inline constexpr std::chrono::days k_ids_remembered_for{30};
+inline constexpr std::chrono::days k_ids_remembered_for{30};  ///< beyond the life of the job's folder
 inline constexpr std::chrono::minutes k_offer_life{10};  ///< without a grant
 
 class JobBook {
   public:
     /// Reads what an earlier life left. A job that was running then is LOST now.
-    static Result<std::unique_ptr<JobBook>> open(const std::string& state_folder, const SutName& sut, WallTime now);
+    /// @param folders_kept for how long after a job's end, by the conf
+    static Result<std::unique_ptr<JobBook>> open(const std::string& state_folder, const SutName& sut, WallTime now,
+                                                 std::chrono::milliseconds folders_kept = JobRules{}.keep);
 
     enum class Verdict { accepted, known, rejected };
     /// Where an MQTT 5 requester wants its answer (MQTT 5, 4.10); an empty topic: nowhere.
@@ -59,6 +61,7 @@ class JobBook {
     void refuse_all(std::string why);
     /// What the conf lets be submitted, for what comes from now on; what waits is asked again when it starts.
     void set_policy(const SubmitPolicy& policy);
+    void set_folders_kept(std::chrono::milliseconds kept);
 
     /// What becomes of a job from a queue for several SUTs, in this one's own word; it is journalled when it is given, and
     /// it is not taken back. Without a journal there is no word.
@@ -120,7 +123,8 @@ class JobBook {
     struct Known : JournalPlace {
         std::uint64_t content = 0;  ///< digest of what was asked for
     };
-    JobBook(std::string folder, SutName sut) : folder_(std::move(folder)), sut_(std::move(sut)) {}
+    JobBook(std::string folder, SutName sut, std::chrono::milliseconds folders_kept)
+        : folder_(std::move(folder)), sut_(std::move(sut)), folders_kept_(folders_kept) {}
     Answer decide(std::string_view payload, bool retained, WallTime now, const Arrival& arrival);
     Result<JobRecord> journal(const JobRequest& request, std::string_view payload, const JobId& id, WallTime now,
                               const Arrival& arrival, const Repeats::Verdict& repeat);
@@ -154,6 +158,7 @@ class JobBook {
     std::vector<Answer> answers_;
     std::string refuse_all_;
     SubmitPolicy policy_;
+    std::chrono::milliseconds folders_kept_;
     Repeats repeats_;
     bool idle_ = false;
     std::optional<JobId> granted_;

@@ -314,6 +314,34 @@ TEST_CASE("the journal is compacted, and what it says stays the same") {
     CHECK(take(**book, R"({"id":"j3","command":"other"})").why == "id used: j3");
 }
 
+TEST_CASE("an id is forgotten 30 days after its folder has gone, and as long as the folder is there it is not") {
+    const test::TempFolder folder;
+    const auto big = std::string(200'000, 'x');
+    const auto submit = [&](int i) { return R"({"id":"j)" + std::to_string(i) + R"(","command":")" + big + "\"}"; };
+    {
+        const auto book = JobBook::open(folder.path(), k_alpha, sys::wall_now());
+        for (int i = 0; i <= 20; ++i) {
+            REQUIRE(take(**book, submit(i)).verdict == JobBook::Verdict::accepted);
+            if (i == 20) break;  // long enough to be compacted, at the next start
+            auto record = *(*book)->next(sys::wall_now());
+            record.state = JobState::succeeded;
+            record.finished = format_rfc3339(sys::wall_now());
+            REQUIRE((*book)->update(record));
+        }
+    }
+    REQUIRE(std::filesystem::file_size(folder.path() + "/jobs.journal") > k_compact_from);
+    std::filesystem::create_directories(folder.path() + "/jobs/j1");
+    std::filesystem::copy(folder.path() + "/jobs.journal", folder.path() + "/as-it-was");
+    const auto known_after = [&](std::chrono::days later, int i) {
+        std::filesystem::copy(folder.path() + "/as-it-was", folder.path() + "/jobs.journal", std::filesystem::copy_options::overwrite_existing);
+        const auto book = JobBook::open(folder.path(), k_alpha, sys::wall_now() + later, 10 * 24h);
+        return take(**book, submit(i)).verdict == JobBook::Verdict::known;
+    };
+    CHECK(known_after(std::chrono::days{39}, 0));
+    CHECK_FALSE(known_after(std::chrono::days{41}, 0));
+    CHECK(known_after(std::chrono::days{41}, 1));
+}
+
 TEST_CASE("a journal is written anew with what counts, or not at all: what cannot be read is not forgotten") {
     const test::TempFolder folder;
     const auto path = folder.path() + "/journal";
