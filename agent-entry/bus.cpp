@@ -150,8 +150,10 @@ Result<std::string> Agent::obey(std::string_view verb, const std::string& argume
         if (current_ && !current_->only_cleanup && (argument.empty() || argument == current_->record.id.str())) {
             const auto id = current_->record.id.str();
             if (current_->finish) return fail(ErrorKind::conflict, "job " + id + " has ended; its artifacts are being listed");
-            apply(current_->run.cancel("canceled", now), now);
-            return "canceling " + id;
+            auto effects = current_->run.cancel("canceled", now);
+            const auto when = effects.empty() ? " once its phase " + current_->run.phase() + " has ended" : std::string();
+            apply(std::move(effects), now);
+            return "canceling " + id + when;
         }
         const auto id = JobId::parse(argument);
         auto record = id ? book_->find(*id) : std::nullopt;

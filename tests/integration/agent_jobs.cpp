@@ -154,6 +154,56 @@ TEST_CASE("a cleanup that a stop or a second death cuts off is made up for at th
     CHECK(has(lab.get("job/cut"), "LOST"));
 }
 
+TEST_CASE("when the cleanup of a lost job fails, a person has to look before anything else runs") {
+    AgentRules rules = quick_stop();
+    rules.phases["cleanup"] = Command{{"/bin/sh", "-c", "[ -e ../go ]"}};
+    Lab lab(AGENT_ENTRY, rules);
+    lab.submit(R"j({"id":"cut","command":"echo up; sleep 1000"})j");
+    REQUIRE(lab.says("output", "up"));
+    lab.submit(R"j({"id":"next","command":"true"})j");
+    REQUIRE(lab.says("job/next", "QUEUED"));
+    lab.restart_agent(SIGKILL);
+    CHECK(lab.says("state", "maintenance"));
+    CHECK(has(lab.get("state"), "cut"));
+    CHECK(lab.says("job/cut", "LOST"));
+    CHECK(has(lab.ask(R"j({"id":"refused","command":"true"})j"), "rejected: maintenance"));
+    CHECK(has(lab.get("job/next"), "QUEUED"));
+    std::ofstream(lab.agent->folder() + "/state/jobs/go") << "go";
+    lab.publish("alpha/cmd/resume", "");
+    CHECK(lab.says("job/next", "SUCCEEDED"));
+}
+
+TEST_CASE("silence ends a job in its test phase, and in no other; output keeps it alive") {
+    AgentRules rules = quick_stop();
+    rules.phases["setup"] = Command{{"/bin/sh", "-c", "sleep 3"}};
+    Lab lab(AGENT_ENTRY, rules);
+    const auto silent = lab.run("silent", R"j({"id":"silent","command":"sleep 1000","output_timeout":"2s"})j");
+    CHECK(has(silent, "\"TIMED_OUT\""));
+    CHECK(has(silent, "no output"));
+    CHECK(has(silent, R"j("setup":{"exit":0)j"));
+    CHECK(gone(lab, "silent"));
+    const auto talks = R"j({"id":"talks","command":"for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do echo $i; sleep 0.2; done","output_timeout":"2s"})j";
+    CHECK(has(lab.run("talks", talks), "SUCCEEDED"));
+}
+
+TEST_CASE("a cancel lets a protected phase end, starts none after it, and cleans up") {
+    AgentRules rules = quick_stop();
+    rules.phases["provision"] = Command{{"/bin/sh", "-c", "echo provisions; while [ ! -e ../go ]; do sleep 0.05; done; touch provisioned"}};
+    rules.phases["cleanup"] = Command{{"/bin/sh", "-c", "touch cleaned"}};
+    Lab lab(AGENT_ENTRY, rules);
+    lab.submit(R"j({"id":"cut","provision_data":{"distro":"noble"},"command":"touch tested"})j");
+    REQUIRE(lab.says("output", "provisions"));
+    lab.publish("alpha/cmd/cancel", "cut");
+    CHECK(lab.says("res/cancel", "canceling cut once its phase provision has ended"));
+    CHECK(has(lab.get("job/cut"), "RUNNING"));
+    std::ofstream(lab.agent->folder() + "/state/jobs/go") << "go";
+    CHECK(lab.says("job/cut", "CANCELED"));
+    const auto left = [&](const std::string& name) { return ::access((lab.agent->folder() + "/state/jobs/cut/" + name).c_str(), F_OK) == 0; };
+    CHECK(left("provisioned"));
+    CHECK_FALSE(left("tested"));
+    CHECK(left("cleaned"));
+}
+
 TEST_CASE("a command that waited for its agent is answered") {
     Lab lab(AGENT_ENTRY);
     lab.agent->signal(SIGKILL);
