@@ -164,10 +164,9 @@ Result<std::string> Agent::obey(std::string_view verb, const std::string& argume
         record->reason = "canceled in the queue";
         record->finished = format_rfc3339(sys::wall_now());
         const auto updated = book_->update(*record);
-        if (!updated) return fail(updated.error());
         if (record->attempt > 1) job_folders_->ended(*id, sys::wall_now());
-        if (current_ && current_->record.id == *id) current_->record = *updated;  // the cleanup before its next attempt runs
-        return "canceled " + argument;
+        if (current_ && current_->record.id == *id) current_->record = *book_->find(*id);  // the cleanup before its next attempt runs
+        return "canceled " + argument + (updated ? std::string() : "; not on disk yet: " + updated.error().message);
     }
     if (verb == "restart") {
         if (!conf_.rules.command) return fail(ErrorKind::not_found, "this SUT has no command");

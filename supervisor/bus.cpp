@@ -14,9 +14,9 @@ using namespace std::chrono_literals;
 
 constexpr auto k_clearing = 2s;  ///< how long the retained topics of a removed SUT are looked for
 
-std::string offline_state() {
-    return R"({"state":"offline","boot":null,"since":")" + format_rfc3339(sys::wall_now()) +
-           R"(","why":"the container does not run"})";
+/// `<sut>/state` of an agent that cannot say it itself.
+std::string state_of_the_dead(std::string_view state, std::string_view why) {
+    return std::string(R"({"state":")").append(state) + R"(","boot":null,"since":")" + format_rfc3339(sys::wall_now()) + R"(","why":")" + std::string(why) + "\"}";
 }
 
 /// The first lines and how many more there are: a person reads no more, and a report has to stay one that is shown whole.
@@ -114,11 +114,30 @@ void Supervisor::release(const SutName& sut) {
 /// An agent that is gone cannot say so itself, except by its will on `<sut>/agent`.
 void Supervisor::correct_the_dead(const SutName& sut) {
     board_.refresh(topics_.of(sut, k_submit_status), std::string(k_offline));
-    board_.refresh(topics_.of(sut, k_state), offline_state());
+    board_.refresh(topics_.of(sut, k_state), state_of_the_dead(k_offline, "the container does not run"));
     board_.flush(*session_, sys::steady_now());
     // Said once: from now on these topics are the agent's own again.
     board_.forget(topics_.of(sut, k_submit_status));
     board_.forget(topics_.of(sut, k_state));
+    stand_in_for(sut);
+}
+
+/// As long as a SUT is kept down, we say so in its agent's place.
+void Supervisor::stand_in_for(const SutName& sut) {
+    const auto state = topics_.of(sut, k_state), status = topics_.of(sut, k_submit_status);
+    const auto* wanted = fleet_.wanted(sut);
+    const auto* found = fleet_.found(sut);
+    const auto says = [&](std::string_view word, std::string_view why) {
+        if (!board_.get(state).starts_with(R"({"state":")" + std::string(word))) board_.refresh(state, state_of_the_dead(word, why));
+    };
+    if (wanted != nullptr && wanted->kind == Wanted::Kind::parked && found == nullptr) {
+        says("parked", "enabled: false");
+        return board_.set(status, "rejected: parked");
+    }
+    board_.forget(status);
+    if (fleet_.history(sut).quarantined && found != nullptr && found->status == ContainerStatus::exited)
+        return says("quarantined", "release by resume");
+    board_.forget(state);
 }
 
 /// What of a SUT matters to the queues; nothing of one that has no conf.
@@ -230,7 +249,7 @@ Result<std::string> Supervisor::obey(std::string_view verb, const std::string& a
     if (verb == "plan") {
         if (!found_known_ || !confs_.known()) return fail(ErrorKind::transient, "the engine or the folder of confs has not been read yet: ask again");
         const auto plan = reconcile(fleet_.observation(), now);
-        return to_text(plan) + interval_line(plan, fleet_.totals().agents, lookout_->cpus());
+        return to_text(plan) + interval_line(plan, fleet_.totals().agents, lookout_->cpus()) + errors_in(confs_, contexts_, settings_);
     }
     if (verb == "clock") return format_rfc3339(sys::wall_now());
     if (verb == "apply") {
@@ -346,11 +365,8 @@ void Supervisor::report_sut(const SutName& sut) {
         report.error = trouble_of(contexts_, settings_, file->second);
         report.conf = file->second.conf ? &*file->second.conf : nullptr;
         report.wanted = !report.error.empty() ? "error" : report.conf != nullptr && !report.conf->enabled ? "parked" : "running";
-        if (report.wanted == "parked" && fleet_.found(sut) == nullptr)
-            board_.set(topics_.of(sut, k_submit_status), "rejected: parked");
-        else if (report.wanted == "running")
-            board_.forget(topics_.of(sut, k_submit_status));
     }
+    if (report.wanted != "error") stand_in_for(sut);
     report.found = fleet_.found(sut);
     report.other_programs = report.found != nullptr && has_other_programs(*report.found, fleet_.programs());
     std::tie(report.health, report.health_why) = judge(report.found, history);

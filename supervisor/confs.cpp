@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "conf/sut_conf_origins.hpp"
 #include "conf/sut_conf_yaml.hpp"
 #include "sys/file.hpp"
 
@@ -22,6 +23,29 @@ std::string explain(const std::string& file, const std::vector<ConfError>& error
 }
 
 Result<SutName> sut_of_conf(const std::string& name) { return SutName::parse(name.substr(0, name.size() - k_ending.size())); }
+
+const std::string* content_of(const std::vector<Companion>& companions, const std::string& name) {
+    const auto at = std::ranges::find(companions, name, &Companion::name);
+    return at == companions.end() ? nullptr : &at->content;
+}
+
+/// Of the conf its keys, where it is not only a comment; the companions by name.
+void note_changes(const std::string& conf, const std::vector<Companion>& before, const std::vector<Companion>& after,
+                  std::set<std::string>& out) {
+    const auto differs = [](const auto& in, const Companion& one) {
+        const auto* other = content_of(in, one.name);
+        return other == nullptr || *other != one.content;
+    };
+    for (const auto& one : before)
+        if (differs(after, one)) out.insert(one.name);
+    for (const auto& one : after)
+        if (differs(before, one)) out.insert(one.name);
+    const auto *old = content_of(before, conf), *fresh = content_of(after, conf);
+    if (old == nullptr || fresh == nullptr || *old == *fresh) return;
+    auto keys = changed_keys(*old, *fresh);
+    if (!keys.empty()) out.erase(conf);
+    out.merge(keys);
+}
 
 bool is_conf(const std::string& name) { return name.ends_with(k_ending) && name.front() != '.'; }
 
@@ -88,8 +112,16 @@ std::optional<SteadyTime> ConfFolder::look(SteadyTime now) {
 void ConfFolder::set_secrets(const SutName& sut, const SecretValues& values, const std::string& error) {
     const auto file = files_.find(sut);
     if (file == files_.end()) return;
-    file->second.secrets = values;
-    file->second.secrets_error = error;
+    auto& known = file->second;
+    for (const auto& [key, value] : values)
+        if (const auto old = known.secrets.find(key); old != known.secrets.end() && old->second != value) known.changed.insert("secret " + key);
+    known.secrets = values;
+    known.secrets_error = error;
+}
+
+std::set<std::string> ConfFolder::take_what_changed(const SutName& sut) {
+    const auto file = files_.find(sut);
+    return file == files_.end() ? std::set<std::string>{} : std::exchange(file->second.changed, {});
 }
 
 std::optional<SteadyTime> ConfFolder::again() const {
@@ -164,7 +196,7 @@ void ConfFolder::read(const SutName& sut, const std::vector<std::string>& names)
     }
     file.conf = *std::move(decoded);
     file.error.clear();
-    file.companions.clear();
+    const auto before = std::exchange(file.companions, {});
     std::size_t total = 0;
     for (const auto& other : names) {
         auto content = sys::read_file(folder_ + "/" + other, k_companion_limit);
@@ -176,6 +208,7 @@ void ConfFolder::read(const SutName& sut, const std::vector<std::string>& names)
         }
         file.companions.push_back({other, *std::move(content)});
     }
+    if (!before.empty()) note_changes(name, before, file.companions, file.changed);
 }
 
 }  // namespace sutfleet

@@ -31,6 +31,7 @@ struct ConfFile {
     std::vector<Companion> companions;  ///< the conf itself and its companions
     SecretValues secrets{};             ///< that the conf asks for, see set_secrets
     std::string secrets_error{};        ///< which of them are not there
+    std::set<std::string> changed{};    ///< keys, companions and secrets that have since `take_what_changed`
 
     /// Why it does not run; empty when it does.
     [[nodiscard]] const std::string& trouble() const { return error.empty() ? secrets_error : error; }
@@ -51,6 +52,8 @@ class ConfFolder {
     void touch_all() { scan_at_ = {}; }
     /// What was found of the secrets that a conf asks for. @param error empty when all are there
     void set_secrets(const SutName& sut, const SecretValues& values, const std::string& error);
+    /// What of a SUT's files and secrets has changed since the last call, in a person's words.
+    [[nodiscard]] std::set<std::string> take_what_changed(const SutName& sut);
     /// The SUTs whose files came, changed or went since the last call.
     [[nodiscard]] std::set<SutName> take_changed() { return std::exchange(changed_, {}); }
     [[nodiscard]] const std::map<SutName, ConfFile>& files() const { return files_; }

@@ -92,7 +92,7 @@ void Supervisor::look_at_authority(SteadyTime now) {
     }
     if (!authority || *authority == agent_ca_) return;
     agent_ca_ = *std::move(authority);
-    for (const auto& [sut, file] : confs_.files()) fleet_.want(sut, wanted(sut, file));
+    for (const auto& [sut, file] : confs_.files()) want(sut, "the broker's CA");
 }
 
 /// What `fleet/state` says of the broker; a change for the worse is an event, too.

@@ -8,6 +8,8 @@
 namespace sutfleet {
 namespace {
 
+constexpr std::size_t k_changes_told = 5;
+
 /// The decision for one SUT.
 class Pass {
   public:
@@ -53,6 +55,17 @@ class Pass {
         wake(now_ + k_no_job_again);
     }
     void wake(SteadyTime at) { decision_.wake_at = decision_.wake_at ? std::min(*decision_.wake_at, at) : at; }
+
+    static std::string what_changed(const History& history) {
+        std::string out;
+        std::size_t told = 0;
+        for (const auto& one : history.changed) {
+            if (told++ == k_changes_told) break;
+            out += (out.empty() ? "" : ", ") + one;
+        }
+        if (told > k_changes_told) out += " and " + std::to_string(history.changed.size() - k_changes_told) + " more";
+        return out + " changed";
+    }
 
     static bool runs(const FoundContainer& found) {
         return found.status == ContainerStatus::running || found.status == ContainerStatus::restarting;
@@ -133,22 +146,23 @@ class Pass {
         const bool reshaped = found->config_hash != wanted.config_hash;
         if (found->status == ContainerStatus::paused) return hold("paused");
         if (reshaped) {
-            const std::string reason = "the conf shapes another container";
+            const auto reason = history.changed.empty() ? std::string("the conf shapes another container")
+                                                        : what_changed(history) + ": it shapes another container";
             if (waits_for_job(*found, history, reason) || lacks_image(history)) return;
             return act(Verb::recreate, sut, reason);
         }
         // An engine never starts what it failed to remove.
         if (found->status == ContainerStatus::dead) {
-            if (may_restart(history)) act(Verb::recreate, sut, "the container is dead");
+            if (may_restart(sut, history)) act(Verb::recreate, sut, "the container is dead");
             return;
         }
         if (is_asked_to_restart(sut, history, *found, true)) return;
         if (history.delivered_hash == k_old_credential) return act(Verb::deliver, sut, "it gets a new credential");
         if (history.delivered_hash != wanted.delivery_hash && !history.image)
-            return act(Verb::deliver, sut, "the conf or a companion changed");
+            return act(Verb::deliver, sut, history.changed.empty() ? "the conf or a companion changed" : what_changed(history));
         if (!runs(*found) && history.failures >= k_recreate_after) {
             // What an engine that was killed left of a container can keep it from ever starting again.
-            if (may_restart(history))
+            if (may_restart(sut, history))
                 act(Verb::recreate, sut, "it could not be started, " + std::to_string(history.failures) + " times");
             return;
         }
@@ -159,7 +173,7 @@ class Pass {
 
     void start_again(const SutName& sut, const History& history, const FoundContainer& found, bool can_make) {
         if (history.ended_with_engine && !history.quarantined) return act(Verb::start, sut, "it ended with the engine");
-        if (!may_restart(history)) return;
+        if (!may_restart(sut, history)) return;
         const auto code = found.exit_code ? " with " + std::to_string(*found.exit_code) : std::string();
         if (found.status == ContainerStatus::created) return act(Verb::start, sut, "created, not started");
         const auto ended = "the container ended" + code + (found.oom_killed ? " (out of memory)" : "");
@@ -167,7 +181,13 @@ class Pass {
         act(Verb::start, sut, ended);
     }
 
-    bool may_restart(const History& history) {
+    /// Agents that ended together are not started together again: up to a tenth more, for a SUT always the same.
+    static std::chrono::milliseconds spread(const SutName& sut, std::chrono::milliseconds delay) {
+        const auto share = static_cast<double>(std::hash<std::string>{}(sut.str()) % 1000) / 1000;
+        return delay + with_full_jitter(delay / 10, share);
+    }
+
+    bool may_restart(const SutName& sut, const History& history) {
         if (history.quarantined) {
             hold("quarantined: " + std::to_string(k_quarantine_after) + " restarts within 30 min; release by resume");
             return false;
@@ -175,7 +195,7 @@ class Pass {
         const auto recent = static_cast<unsigned>(std::ranges::count_if(
             history.restarts, [&](SteadyTime at) { return now_ - at < k_restart_window; }));
         // The first restart is at once, the second after the base.
-        const auto due = history.restarts.empty() ? now_ : history.restarts.back() + backoff(k_agent_restarts, recent);
+        const auto due = history.restarts.empty() ? now_ : history.restarts.back() + spread(sut, backoff(k_agent_restarts, recent));
         if (recent == 0 || due <= now_) return true;
         hold("restarted " + std::to_string(recent) + " times within 30 min; waits");
         wake(due);
@@ -209,7 +229,7 @@ class Pass {
         if (history.probe == History::Probe::fine) return wake(history.probed_at + k_probe_again);
         // It lives and knows what ails it: only its way to the broker is cut.
         if (!restart_helps(history.probe_said)) return wake(history.probed_at + k_probe_again);
-        if (may_restart(history)) act(Verb::restart, sut, "unhealthy: " + history.probe_said);
+        if (may_restart(sut, history)) act(Verb::restart, sut, "unhealthy: " + history.probe_said);
     }
 
     static bool cured_by_restart(std::string_view doubt) {

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -46,6 +47,7 @@ inline constexpr const char* k_old_credential = "old credential";
 struct History {
     bool busy = false;  ///< an action of ours is under way
     std::string delivered_hash;
+    std::set<std::string> changed;  ///< of what is wanted, since the agent got it, as far as that is known
     bool job_runs = false;
     bool from_before = false;  ///< its container is older than this life of ours
     bool jobs_heard = false;   ///< the agent's word on them, in this life

@@ -211,8 +211,7 @@ std::optional<SteadyTime> Supervisor::observe_confs(SteadyTime now) {
     changed.merge(observe_secrets(changed, now));
     if (const auto due = secrets_.due()) keep_sooner(again, due);
     for (const auto& sut : changed) {
-        const auto file = confs_.files().find(sut);
-        fleet_.want(sut, file == confs_.files().end() ? std::nullopt : std::optional(wanted(sut, file->second)));
+        want(sut);
         reconsider_image(sut);
     }
     if (!changed.empty()) register_users(changed);
@@ -271,8 +270,23 @@ Wanted Supervisor::wanted(const SutName& sut, const ConfFile& file) const {
     return one;
 }
 
+/// What its files ask for now. @param also_changed what they do not tell themselves
+void Supervisor::want(const SutName& sut, const std::string& also_changed) {
+    const auto file = confs_.files().find(sut);
+    if (file == confs_.files().end()) return fleet_.want(sut, std::nullopt);
+    auto one = wanted(sut, file->second);
+    auto changed = confs_.take_what_changed(sut);
+    if (!also_changed.empty()) changed.insert(also_changed);
+    const auto* found = fleet_.found(sut);
+    const auto& known = fleet_.history(sut);
+    const bool as_it_is = found == nullptr || (found->config_hash == one.config_hash && known.delivered_hash == one.delivery_hash);
+    if (as_it_is && !known.changed.empty()) fleet_.know(sut).changed.clear();
+    if (!as_it_is && !changed.empty()) fleet_.know(sut).changed.merge(changed);
+    fleet_.want(sut, std::move(one));
+}
+
 void Supervisor::act(SteadyTime now) {
-    const auto retries = static_cast<std::size_t>(std::ranges::count_if(under_way_, [](const auto& one) { return one.second; }));
+    const auto retries = static_cast<std::size_t>(std::ranges::count_if(under_way_, [](const auto& one) { return one.second.retry; }));
     const auto left = [](std::size_t limit, std::size_t used) { return limit - std::min(limit, used); };
     for (const auto& action : fleet_.take(left(k_workers, under_way_.size()), left(k_retry_workers, retries)))
         begin(action, now);
@@ -281,7 +295,10 @@ void Supervisor::act(SteadyTime now) {
 void Supervisor::begin(const Action& action, SteadyTime now) {
     auto& history = fleet_.know(action.sut);
     history.busy = true;
-    under_way_[action.sut] = history.failures > 0;
+    auto& under_way = under_way_[action.sut];
+    under_way.retry = history.failures > 0;
+    if (action.verb != Verb::probe && action.verb != Verb::start && action.verb != Verb::restart)
+        under_way.changed = std::exchange(history.changed, {});
     Task task{.action = action, .access = {registrar_.newest(action.sut), agent_ca_}, .agents = fleet_.totals().agents};
     if (const auto file = confs_.files().find(action.sut); file != confs_.files().end() && file->second.conf) {
         task.file = file->second;
@@ -316,7 +333,7 @@ void Supervisor::settle(SteadyTime now) {
 void Supervisor::settle(const Outcome& outcome, SteadyTime now) {
     const auto& sut = outcome.action.sut;
     auto& history = fleet_.know(sut);
-    under_way_.erase(sut);
+    if (auto done = under_way_.extract(sut); done && (!outcome.result || outcome.image_missing)) history.changed.merge(done.mapped().changed);
     if (outcome.image_missing) return await_image(sut);
     // A probe changes nothing. Anything else is over once it was looked at what it left.
     if (outcome.action.verb == Verb::probe && outcome.result)
@@ -455,11 +472,7 @@ Result<std::string> Supervisor::plan(const Settings& settings) {
     const auto plan = reconcile(observation, sys::steady_now());
     auto text = to_text(plan);
     if (const auto info = (*engine)->ping()) text += interval_line(plan, observation.wanted.size(), info->cpus);
-    for (const auto& [sut, file] : confs.files())
-        if (const auto why = trouble_of(contexts, settings, file); !why.empty())
-            text += "error " + sut.str() + ": " + why + "\n";
-    for (const auto& [name, why] : confs.complaints()) text += "error " + name + ": " + why + "\n";
-    return text;
+    return text + errors_in(confs, contexts, settings);
 }
 
 }  // namespace sutfleet

@@ -68,6 +68,7 @@ class Supervisor {
     std::set<SutName> observe_secrets(const std::set<SutName>& changed, SteadyTime now);
     void register_users(const std::set<SutName>& changed);
     [[nodiscard]] Wanted wanted(const SutName& sut, const ConfFile& file) const;
+    void want(const SutName& sut, const std::string& also_changed = {});
 
     // supervisor_looks.cpp
     void observe_engine(SteadyTime now);
@@ -134,6 +135,7 @@ class Supervisor {
     void report_fleet();
     void report_sut(const SutName& sut);
     void correct_the_dead(const SutName& sut);
+    void stand_in_for(const SutName& sut);
     void clear_retired(SteadyTime now);
     bool begin_clearing(const SutName& sut, SteadyTime now);
     bool clear_purged(const SutName& sut, SteadyTime now);
@@ -175,7 +177,11 @@ class Supervisor {
     };
     std::map<SutName, Looks> looks_;
     std::set<std::pair<SteadyTime, SutName>> looks_again_;
-    std::map<SutName, bool> under_way_;           ///< actions; whether it is a retry
+    struct UnderWay {
+        bool retry = false;
+        std::set<std::string> changed{};  ///< History::changed, which it settles
+    };
+    std::map<SutName, UnderWay> under_way_;       ///< actions
     std::map<SutName, LastAction> last_actions_;
     ActionHistory actions_;
     std::map<SutName, std::string> evidence_;
@@ -215,6 +221,8 @@ class Supervisor {
 [[nodiscard]] std::string context_trouble(const ContextFolder& contexts, const Settings& settings, const SutConf& conf);
 /// What of itself or its context does.
 [[nodiscard]] std::string trouble_of(const ContextFolder& contexts, const Settings& settings, const ConfFile& file);
+/// What of the folder is not acted on, and why: a line each, for a plan.
+[[nodiscard]] std::string errors_in(const ConfFolder& confs, const ContextFolder& contexts, const Settings& settings);
 
 inline constexpr std::chrono::seconds k_look_again{30};  ///< at the whole fleet, for an event that was lost
 

@@ -38,13 +38,21 @@ std::string trouble_of(const ContextFolder& contexts, const Settings& settings, 
     return why.empty() && file.conf ? context_trouble(contexts, settings, *file.conf) : why;
 }
 
+std::string errors_in(const ConfFolder& confs, const ContextFolder& contexts, const Settings& settings) {
+    std::string out;
+    for (const auto& [sut, file] : confs.files())
+        if (const auto why = trouble_of(contexts, settings, file); !why.empty()) out += "error " + sut.str() + ": " + why + "\n";
+    for (const auto& [name, why] : confs.complaints()) out += "error " + name + ": " + why + "\n";
+    return out;
+}
+
 std::optional<SteadyTime> Supervisor::observe_contexts(SteadyTime now) {
     for (const auto& name : contexts_.look(now)) {
         const auto changed = contexts_.find(name);
         if (!changed.error.empty()) sys::log(sys::Level::error, "context '" + name + "': " + changed.error);
         if (images_.retry(name, changed.context ? changed.context->image : std::string())) supply_->cancel(name);
         for (const auto& [sut, file] : confs_.files())
-            if (file.conf && file.conf->container.context == name) fleet_.want(sut, wanted(sut, file));
+            if (file.conf && file.conf->container.context == name) want(sut, "context " + name);
     }
     for (auto& news : supply_->take()) note(std::move(news), now);
     for (const auto& name : images_.begin(now)) {

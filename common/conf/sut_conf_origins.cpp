@@ -53,6 +53,48 @@ class Lister {
     std::size_t nodes_ = 0;
 };
 
+/// Where two trees differ; `nullptr` where one has nothing.
+class Comparison {
+  public:
+    void look_at(const Node* before, const Node* after, const std::string& key) {
+        if (++nodes_ > k_most_nodes) return;
+        const bool maps = (is_map(before) || before == nullptr) && (is_map(after) || after == nullptr);
+        if (!maps || key.size() > k_key_limit) {
+            if (!equal(before, after)) out_.insert(one_line(key, k_key_limit));
+            return;
+        }
+        const auto prefix = key.empty() ? key : key + ".";
+        for (const auto* map : {before, after})
+            if (map != nullptr)
+                for (const auto& [name, value] : map->entries) {
+                    if (map == after && find(before, name->text) != nullptr) continue;  // compared already
+                    look_at(find(before, name->text), find(after, name->text), prefix + name->text);
+                }
+    }
+    std::set<std::string> take() { return std::move(out_); }
+
+  private:
+    static bool is_map(const Node* node) { return node != nullptr && node->kind == Kind::map; }
+    static const Node* find(const Node* map, std::string_view name) {
+        if (map == nullptr) return nullptr;
+        const auto at = std::ranges::find_if(map->entries, [&](const auto& entry) { return entry.first->text == name; });
+        return at == map->entries.end() ? nullptr : at->second.get();
+    }
+    bool equal(const Node* before, const Node* after) {
+        if (before == nullptr || after == nullptr) return before == after;
+        if (++nodes_ > k_most_nodes) return false;
+        const auto same = [this](const conf::NodePtr& one, const conf::NodePtr& other) { return equal(one.get(), other.get()); };
+        const auto same_entry = [&](const auto& one, const auto& other) {
+            return same(one.first, other.first) && same(one.second, other.second);
+        };
+        return before->kind == after->kind && before->text == after->text && before->plain == after->plain &&
+               std::ranges::equal(before->items, after->items, same) && std::ranges::equal(before->entries, after->entries, same_entry);
+    }
+
+    std::set<std::string> out_;
+    std::size_t nodes_ = 0;
+};
+
 std::string optional_text(const std::optional<std::chrono::milliseconds>& value, std::string_view word) {
     return value ? format_duration(*value) : std::string(word);
 }
@@ -100,6 +142,14 @@ std::vector<ConfKey> conf_keys(const SutName& name, std::string_view text) {
         if (!is_set(each.key) && !is_set(each.testflinger))
             out.push_back({std::string(each.key), std::move(each.value), 0});
     return out;
+}
+
+std::set<std::string> changed_keys(std::string_view before, std::string_view after) {
+    const auto old = conf::parse_tree(before), fresh = conf::parse_tree(after);
+    if (!old || !fresh || (*old)->kind != Kind::map || (*fresh)->kind != Kind::map) return {};
+    Comparison comparison;
+    comparison.look_at(old->get(), fresh->get(), "");
+    return comparison.take();
 }
 
 std::string to_text(std::string_view file, const std::vector<ConfKey>& keys) {

@@ -1,6 +1,7 @@
 #pragma once
 // What a conf says key by key, and where: for people who ask why a SUT runs as it does. Pure, never throws. Threads: any.
 
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,5 +23,9 @@ std::vector<ConfKey> conf_keys(const SutName& name, std::string_view text);
 
 /// One line a key: `alpha.conf:12<tab>timeouts.job<tab>1h`, `default<tab>…`.
 std::string to_text(std::string_view file, const std::vector<ConfKey>& keys);
+
+/// The keys in which two confs differ: "timeouts.job", "probes". Empty when only spaces, comments or the order do, or when one of
+/// them is no conf.
+std::set<std::string> changed_keys(std::string_view before, std::string_view after);
 
 }  // namespace sutfleet

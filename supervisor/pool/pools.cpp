@@ -227,16 +227,34 @@ void Pools::end(PoolJob job, std::string result, std::string reason, std::option
     keep(job);
 }
 
-/// Why a SUT takes no job now, in its own words or the supervisor's; empty: it does.
-std::string Pools::why_busy(const SutName& sut, const PoolSut& one, SteadyTime now) const {
+/// Why nobody is there to take a job; empty: there is.
+std::string Pools::why_down(const SutName& sut, const PoolSut& one) const {
     if (!one.why.empty()) return one.why;
     const auto found = said_.find(sut);
     if (found == said_.end() || found->second.agent.empty()) return "has said nothing yet";
-    const auto& said = found->second;
-    if (said.agent == k_offline) return "is offline";
+    return found->second.agent == k_offline ? "is offline" : "";
+}
+
+/// Why a SUT takes no job now, in its own words or the supervisor's; empty: it does.
+std::string Pools::why_busy(const SutName& sut, const PoolSut& one, SteadyTime now) const {
+    if (auto why = why_down(sut, one); !why.empty()) return why;
+    const auto& said = said_.at(sut);
     if (said.agent.starts_with("unhealthy")) return "is " + said.agent;
     if (!said.submit_status.starts_with("ready") && !said.submit_status.starts_with("accepted")) return said.submit_status;
     return now < said.refused_until ? "said: " + said.refused : std::string();
+}
+
+/// Empty when one of the queue's SUTs is there, if only busy.
+std::string Pools::why_all_down(const std::string& queue) const {
+    std::map<SutName, PoolSut> down;
+    const auto serves = serving_.find(queue);
+    if (serves == serving_.end()) return {};
+    for (const auto& sut : serves->second) {
+        auto why = why_down(sut, suts_.at(sut));
+        if (why.empty()) return {};
+        down[sut].why = std::move(why);
+    }
+    return why_none(down);
 }
 
 std::map<SutName, PoolSut> Pools::serving(const std::string& queue, SteadyTime now) const {
@@ -269,11 +287,14 @@ void Pools::send(mqtt::Session& session, const PoolJob& job, std::string_view ve
 
 void Pools::answer(mqtt::Session& session) {
     for (const auto& said : book_->take_answers()) {
-        const auto text = said.verdict == PoolBook::Verdict::rejected ? "rejected: " + said.why
-                          : said.verdict == PoolBook::Verdict::known  ? "accepted " + said.id->str() + ": known"
-                                                                      : "accepted " + said.id->str() + ": position " + std::to_string(said.position);
+        const bool taken = said.verdict != PoolBook::Verdict::rejected;
+        const auto why = taken ? why_all_down(said.queue) : said.why;
+        const auto text = !taken ? "rejected: " + why
+                                 : "accepted " + said.id->str() + ": " +
+                                       (said.verdict == PoolBook::Verdict::known ? "known" : "position " + std::to_string(said.position)) +
+                                       (why.empty() ? why : "; waits: " + why);
         changed_ = true;
-        if (said.verdict != PoolBook::Verdict::rejected || serving_.contains(said.queue)) {
+        if (taken || serving_.contains(said.queue)) {
             last_answer_[said.queue] = text;
             shared_.insert(said.queue);
         } else {  // no queue of ours: said to who listens, and not kept
@@ -284,12 +305,11 @@ void Pools::answer(mqtt::Session& session) {
         }
         const auto answer_to = topics_.answer_topic(said.response_topic, {});
         if (answer_to.empty()) continue;
-        const bool taken = said.verdict != PoolBook::Verdict::rejected;
         mqtt::Publication publication;
         publication.topic = answer_to;
         publication.correlation_data = said.correlation_data;
         publication.payload = dump({{"status", taken ? "ok" : "error"},
-                                    {"data", taken ? ordered_json{{"id", said.id->str()}, {"queue", said.queue}} : ordered_json(nullptr)},
+                                    {"data", taken ? ordered_json{{"id", said.id->str()}, {"queue", said.queue}, {"why", why.empty() ? ordered_json(nullptr) : ordered_json(why)}} : ordered_json(nullptr)},
                                     {"error", taken ? ordered_json(nullptr) : ordered_json(text)}});
         if (const auto sent = session.publish(publication); !sent) sys::log(sys::Level::debug, sent.error().message);
     }

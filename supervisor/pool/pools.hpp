@@ -83,6 +83,8 @@ class Pools {
     /// Of the SUTs that serve it, with what they say.
     [[nodiscard]] std::map<SutName, PoolSut> serving(const std::string& queue, SteadyTime now) const;
     [[nodiscard]] std::string topic_of(const PoolJob& job) const;
+    [[nodiscard]] std::string why_down(const SutName& sut, const PoolSut& one) const;
+    [[nodiscard]] std::string why_all_down(const std::string& queue) const;
     [[nodiscard]] std::string why_busy(const SutName& sut, const PoolSut& one, SteadyTime now) const;
 
     const Topics topics_;

@@ -2,8 +2,10 @@
 // Things that break: each is reported as what it is, and what can be cured is cured.
 const test = require('node:test');
 const assert = require('node:assert');
+const fs = require('node:fs');
+const path = require('node:path');
 const mqtt = require('mqtt');
-const { stack, container, docker, inspect, ran, byRole, until, sleep, secret, port, writeConf, removeSuts, Explorer } = require('./support.js');
+const { stack, sutDir, container, docker, inspect, ran, sutctl, byRole, until, sleep, secret, port, writeConf, removeSuts, Explorer } = require('./support.js');
 
 let explorer;
 test.before(async () => { explorer = await Explorer.open(); });
@@ -120,6 +122,60 @@ test('a supervisor that starts anew, and a broker, behind a conf that shapes ano
     await explorer.until('shaped/agent', (v) => v === 'ok', 60);
   } finally {
     await removeSuts(['shaped']);
+  }
+});
+
+test('five restarts within 30 min are a quarantine, said wherever one looks, over a new supervisor, until resume', async () => {
+  const restarted = async () => {
+    docker('restart', '-t', '5', byRole('supervisor'));
+    await explorer.until('fleet/supervisor', (v) => v === 'online');
+  };
+  const killed = async () => { docker('kill', container('looper')); await until('ended', () => explorer.get('looper/agent') === 'offline'); };
+  writeConf('looper', { description: 'ends again and again' });
+  try {
+    await explorer.until('looper/agent', (v) => v === 'ok');
+    // Four of them, minutes ago, as an earlier supervisor would have kept them.
+    const past = [9, 8, 7, 6].map((minutes) => new Date(Date.now() - minutes * 60_000).toISOString()).join('\n');
+    docker('exec', '-u', '10001', byRole('supervisor'), 'sh', '-c', `mkdir -p /var/lib/sutfleet-supervisor/restarts && echo '${past}' > /var/lib/sutfleet-supervisor/restarts/looper`);
+    await restarted();
+    await killed();
+    await explorer.until('looper/agent', (v) => v === 'ok'); // the fifth
+    await killed();
+    const isHeld = () => explorer.json('fleet/sut/looper')?.hold === 'quarantined: 5 restarts within 30 min; release by resume';
+    await until('quarantined', isHeld);
+    await until('its state', () => explorer.json('looper/state')?.state === 'quarantined');
+    assert.equal(explorer.json('fleet/sut/looper').quarantined, true);
+    assert.equal(explorer.json('fleet/sut/looper').evidence.exit_code, 137);
+    assert.match((await sutctl('ps')).out, /^looper .*quarantined: 5 restarts/m);
+    assert.match((await sutctl('plan')).out, /^hold looper: quarantined: 5 restarts within 30 min; release by resume$/m);
+    await restarted();
+    await until('still quarantined', isHeld);
+    assert.equal(inspect(container('looper')).State.Running, false);
+    const id = 'behind-a-quarantine';
+    explorer.publish('looper/submit', JSON.stringify({ id, command: 'true' }));
+    assert.equal((await sutctl('resume', 'looper')).code, 0);
+    await until('what was submitted meanwhile ran', () => explorer.json(`looper/job/${id}`)?.state === 'SUCCEEDED');
+    await until('its state is its own again', () => explorer.json('looper/state')?.state === 'ready');
+  } finally {
+    await removeSuts(['looper']);
+  }
+});
+
+test('more than half of the fleet gone from the folder is held back, until apply', async () => {
+  const extra = ['extra-a', 'extra-b', 'extra-c', 'extra-d'];
+  for (const sut of extra) writeConf(sut, { description: 'one of most' });
+  for (const sut of extra) await explorer.until(`${sut}/agent`, (v) => v === 'ok');
+  for (const sut of extra) fs.unlinkSync(path.join(sutDir, `${sut}.conf`));
+  const why = '4 of 7 agents would be removed: held back until `apply`';
+  try {
+    for (const sut of extra) await until(() => `${sut} is held: ${explorer.get(`fleet/sut/${sut}`)}`, () => explorer.json(`fleet/sut/${sut}`)?.hold === why, 30);
+    assert.equal(explorer.json('fleet/state').held.length, 4);
+    assert.match((await sutctl('plan')).out, new RegExp(`^hold extra-a: ${why}$`, 'm'));
+    for (const sut of extra) assert.equal(inspect(container(sut)).State.Running, true);
+  } finally {
+    assert.equal((await sutctl('apply')).code, 0);
+    await until('they are gone', () => extra.every((sut) => !inspect(container(sut))));
+    await removeSuts(extra); // their volumes
   }
 });
 

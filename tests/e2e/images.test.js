@@ -255,7 +255,7 @@ test.describe('what a person asks of a SUT', { concurrency: true }, () => {
     await until('it runs', () => explorer.json('x-now/jobs')?.running === 'x-now-next');
     const old = (await look(container('x-now'))).Id;
     writeConf('x-now', { ...confs['x-now'], resources: { pids: 300 } });
-    await until('it waits', () => report('x-now')?.hold === 'the conf shapes another container; waits for the running job');
+    await until('it waits', () => report('x-now')?.hold === 'resources.pids changed: it shapes another container; waits for the running job');
     assert.equal((await sutctl('restart', 'x-now', '--now')).code, 0);
     await until('made anew', async () => { const now = await look(container('x-now')); return now && now.Id !== old; });
     await isOk('x-now');

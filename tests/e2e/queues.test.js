@@ -47,6 +47,20 @@ test('a queue that nobody serves is refused at once', async () => {
   assert.equal(sutctl('submit', '--queue', 'nobody', '--', 'true').code, 4);
 });
 
+test('where all SUTs of the queue are down a job is taken, and the answer says so', async () => {
+  const conf = path.join(sutDir, 'dark-one.conf');
+  fs.writeFileSync(conf, 'queues: [dark]\nenabled: false\n');
+  try {
+    await until('it serves it', () => explorer.json('fleet/queue/dark/status')?.serves.length === 1);
+    explorer.publish('fleet/queue/dark/submit', JSON.stringify({ id: 'in-the-dark', command: 'true' }));
+    await until('the answer', () => explorer.json('fleet/queue/dark/status').said === 'accepted in-the-dark: position 1; waits: dark-one is parked');
+    assert.equal(explorer.json('fleet/queue/dark/job/in-the-dark').why, 'dark-one is parked');
+    assert.equal(sutctl('cancel', '--queue', 'dark', 'in-the-dark').code, 0);
+  } finally {
+    fs.unlinkSync(conf);
+  }
+});
+
 test('while none can take it a job waits and says for what', async () => {
   for (const sut of suts) explorer.publish(`${sut}/cmd/drain`, ' ');
   for (const sut of suts) await explorer.until(`${sut}/submit_status`, (v) => v.includes('draining'));

@@ -73,13 +73,32 @@ test('a conf that is saved makes an agent; nothing else is restarted', async () 
   assert.deepEqual(others(), before);
 });
 
+test('what touches only the agent is delivered into its container, and the reason says what it was', async () => {
+  const { Id, State } = inspect(container('delta'));
+  const conf = path.join(sutDir, 'delta.conf');
+  const reasons = (mark) => explorer.since(mark, 'fleet/events').map((m) => JSON.parse(m.text)).filter((e) => e.sut === 'delta' && e.action === 'deliver').map((e) => e.reason);
+  const change = async (what, reason) => {
+    const mark = explorer.mark();
+    what();
+    await until(() => `${reason}: ${reasons(mark)}`, () => reasons(mark).includes(reason), 20);
+  };
+  await change(() => fs.appendFileSync(conf, '\nprobes: [{name: web, url: "http://127.0.0.1:1/"}]\nqueues: [delta, lab]\n'), 'probes, queues changed');
+  await explorer.until('delta/web', (v) => v.startsWith('state: '));
+  await change(() => fs.appendFileSync(conf, '# only a remark\n'), 'delta.conf changed');
+  await change(() => fs.writeFileSync(path.join(sutDir, 'delta_note.txt'), 'x'), 'delta_note.txt changed');
+  await change(() => fs.unlinkSync(path.join(sutDir, 'delta_note.txt')), 'delta_note.txt changed');
+  const now = inspect(container('delta'));
+  assert.equal(now.Id, Id);
+  assert.equal(now.State.StartedAt, State.StartedAt);
+});
+
 test('changed resources recreate only that agent, after its job', async () => {
   const before = others();
   const old = inspect(container('delta')).Id;
   const job = explorer.job('delta', 'sleep 4; echo done');
   await explorer.until('delta/submit_status', (v) => v.startsWith('busy'));
   fs.appendFileSync(path.join(sutDir, 'delta.conf'), '\nresources: {memory: 200m}\n');
-  await explorer.until('fleet/sut/delta', (v) => v.includes('waits for the running job'));
+  await explorer.until('fleet/sut/delta', (v) => v.includes('resources.memory changed: it shapes another container; waits for the running job'));
   assert.equal(inspect(container('delta')).Id, old);
   assert.equal((await job).record.state, 'SUCCEEDED');
   const fresh = await until('recreated', () => { const now = inspect(container('delta')); return now && now.Id !== old && now; });
@@ -97,9 +116,11 @@ test('enabled: false takes the container away, and leaves its jobs; without it t
   fs.writeFileSync(file, `${conf}\nenabled: false\n`);
   await until('the container is gone', () => !inspect(container('delta')));
   await explorer.until('delta/submit_status', (v) => v === 'rejected: parked');
+  await until('it is parked', () => explorer.json('delta/state')?.state === 'parked');
   assert.equal(explorer.json('fleet/sut/delta').wanted, 'parked');
   fs.writeFileSync(file, conf);
   await explorer.until('delta/submit_status', (v) => v.startsWith('ready'));
+  await until('it is ready', () => explorer.json('delta/state')?.state === 'ready');
   assert.deepEqual(explorer.json('delta/jobs').done, done);
   assert.deepEqual(others(), before);
 });

@@ -361,6 +361,7 @@ TEST_CASE("what becomes of jobs while the journal has no room is in it when ther
     for (int i = 0; i < k_jobs; ++i) lab.publish("alpha/cmd/cancel", "waits" + std::to_string(i));
     CHECK(lab.says("submit_status", " 0 queued"));
     CHECK(lab.says("job/waits59", "\"CANCELED\""));
+    CHECK(lab.says("res/cancel", "canceled waits59; not on disk yet: "));
     const auto journalled = [&] {
         int canceled = 0;
         const auto text = content(lab.agent->folder() + "/state/jobs.journal");

@@ -69,6 +69,34 @@ TEST_CASE("companions belong to the SUT of their name and no other") {
     CHECK(confs.files().at(k_alpha).companions[1].content == "another");
 }
 
+TEST_CASE("what of a conf, its companions and its secrets has changed is known, once") {
+    using Changed = std::set<std::string>;
+    const Folder folder;
+    folder.write("alpha.conf", "description: x\n");
+    ConfFolder confs(folder.path());
+    auto now = k_start;
+    const auto changed = [&] {
+        confs.scan(now += 1s);
+        confs.scan(now += 1s);
+        return confs.take_what_changed(k_alpha);
+    };
+    CHECK(changed().empty());  // it came
+    folder.write("alpha.conf", "description: y\ntimeouts: {job: 1h}\n");
+    CHECK(changed() == Changed{"description", "timeouts.job"});
+    CHECK(changed().empty());
+    folder.write("alpha.conf", "description: y # only a remark\ntimeouts: {job: 1h}\n");
+    folder.write("alpha_snappy.yaml", "a: 1");
+    CHECK(changed() == Changed{"alpha.conf", "alpha_snappy.yaml"});
+    folder.write("alpha.conf", "description: [");
+    CHECK(changed().empty());
+    folder.write("alpha.conf", "description: z\ntimeouts: {job: 1h}\n");
+    CHECK(changed() == Changed{"description"});
+    confs.set_secrets(k_alpha, {{"TOKEN", "a"}}, "");
+    CHECK(confs.take_what_changed(k_alpha).empty());
+    confs.set_secrets(k_alpha, {{"TOKEN", "b"}}, "");
+    CHECK(confs.take_what_changed(k_alpha) == Changed{"secret TOKEN"});
+}
+
 TEST_CASE("a conf must be absent for 3 s in a folder that can be read") {
     const Folder folder;
     folder.write("alpha.conf", "description: one\n");

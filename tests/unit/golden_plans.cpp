@@ -130,6 +130,16 @@ TEST_CASE("golden: a day of edits") {
     fleet.with("delta", [](Wanted& wanted, FoundContainer&, History&) {
         wanted.delivery_hash = "new files";
     });
+    fleet.with("delta-2", [](Wanted& wanted, FoundContainer&, History& history) {
+        wanted.delivery_hash = "new files";
+        history.changed = {"env.TOKEN", "timeouts.job"};
+    });
+    fleet.with("delta-3", [](Wanted& wanted, FoundContainer&, History& history) {
+        wanted.config_hash = "new shape";
+        wanted.delivery_hash = "new files";
+        history.changed = {"image"};
+        history.job_runs = true;
+    });
     fleet.with("echo",
                [](Wanted& wanted, FoundContainer&, History&) { wanted.kind = Kind::parked; });
     fleet.with("foxtrot", [](Wanted& wanted, FoundContainer&, History&) {

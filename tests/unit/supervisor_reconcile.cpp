@@ -86,6 +86,15 @@ TEST_CASE("the plan of one agent") {
         {"reshaped, a job runs",
          World().want(wanted()).find(container(Status::running, "old")).know(with([](History& h) { h.job_runs = true; })),
          "hold alpha: the conf shapes another container; waits for the running job\n"},
+        {"reshaped, and it is known by what",
+         World().want(wanted()).find(container(Status::running, "old")).know(with([](History& h) { h.changed = {"image", "timeouts.job"}; })),
+         "recreate alpha: image, timeouts.job changed: it shapes another container\n"},
+        {"much changed",
+         World().want(wanted()).find(container(Status::running)).know(with([](History& h) {
+             h.delivered_hash = "x";
+             h.changed = {"a", "b", "c", "d", "e", "f", "g"};
+         })),
+         "deliver alpha: a, b, c, d, e and 2 more changed\n"},
         {"a companion changed",
          World().want(wanted()).find(container(Status::running)).know(with([](History& h) { h.delivered_hash = "x"; })),
          "deliver alpha: the conf or a companion changed\n"},
@@ -191,8 +200,8 @@ TEST_CASE("the plan of one agent") {
              h.ended_with_engine = true;
          })),
          "start alpha: it ended with the engine\n"},
-        {"restarted just 10 s ago",
-         World().want(wanted()).find(container(Status::exited)).know(with([](History& h) { h.restarts = {k_now - 10s}; })),
+        {"restarted 10 s and a tenth ago",
+         World().want(wanted()).find(container(Status::exited)).know(with([](History& h) { h.restarts = {k_now - 11s}; })),
          "start alpha: the container ended with 137\n"},
     };
     for (const auto& row : rows) {

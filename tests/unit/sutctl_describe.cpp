@@ -113,6 +113,20 @@ TEST_CASE("conf keys: each with its line, then the defaults that hold") {
     CHECK(conf_keys(k_alpha, "{}").size() == 17);
 }
 
+TEST_CASE("conf keys: which of them differ") {
+    using Keys = std::set<std::string>;
+    const std::string before = "image: a\ntimeouts: {job: 1h, stop: 5s}\nenv: {A: 1, B: 2}\nprobes:\n- {name: c3, url: http://x}\n";
+    CHECK(changed_keys(before, before + "# a remark\n").empty());
+    CHECK(changed_keys(before, "env: {B: 2, A: 1}\n\nimage: a\ntimeouts:\n  job: 1h\n  stop: 5s\nprobes: [{name: c3, url: http://x}]\n").empty());
+    CHECK(changed_keys(before, before + "resources: {memory: 1g}\n") == Keys{"resources.memory"});
+    CHECK(changed_keys("timeouts: {job: 1h}\nenv: {A: x}\nqueues: [a]", "timeouts: {job: 2h, stop: 1s}\nqueues: [a, b]") ==
+          Keys{"timeouts.job", "timeouts.stop", "env.A", "queues"});
+    CHECK(changed_keys("probes: [{name: a, url: http://x}]", "probes: [{name: a, url: http://y}]") == Keys{"probes"});
+    CHECK(changed_keys("command: '1'", "command: 1") == Keys{"command"});
+    CHECK(changed_keys("command: x", "command: {a: b}") == Keys{"command"});
+    CHECK(changed_keys("a: [", "a: 1").empty());
+}
+
 TEST_CASE("conf keys: shared nodes do not multiply") {
     for (const std::string leaf : {"{k: v}", "{}", "[]", "[{}]"}) {
         std::string text = "a0: &a0 " + leaf + "\n";
@@ -121,6 +135,7 @@ TEST_CASE("conf keys: shared nodes do not multiply") {
             text += "a" + self + ": &a" + self + " {x: *a" + last + ", y: *a" + last + "}\n";
         }
         CHECK(conf_keys(k_alpha, text).size() < 2100);
+        CHECK(changed_keys(text, text + "b: 1").size() < 2100);
     }
 }
 
