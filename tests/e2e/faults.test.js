@@ -64,7 +64,7 @@ test('the supervisor is killed: agents and jobs run on; it adopts them', async (
 test('the broker is killed: jobs run on, nothing of their output is lost, no agent is restarted', async () => {
   const before = inspect(container('alpha')).State.StartedAt;
   explorer.publish('alpha/submit', JSON.stringify({ id: 'outage', command: 'for i in $(seq 40); do echo out $i; sleep 0.1; done' }));
-  await explorer.until('alpha/submit_status', (v) => v.startsWith('busy'));
+  await explorer.until('alpha/submit_status', (v) => v.startsWith('busy: outage'));
   const mark = explorer.mark();
   docker('kill', byRole('broker'));
   await sleep(1000); // the outage, not a wait for something
@@ -198,13 +198,15 @@ test('docker pause is reported as paused within 25 s, and nothing is restarted, 
 test('a stopped agent-entry is found out within 25 s, confirmed, restarted, and the evidence is kept', async () => {
   const stopped = Date.now();
   const mark = explorer.mark();
+  // The loop's last turn is a little older than the last heartbeat: which of them is too old first is a matter of that moment.
+  const stands = /unhealthy: (no heartbeat|the main loop has not moved) for \d+ s/;
   process.kill(inspect(container('charlie')).State.Pid, 'SIGSTOP');
   const seen = await until('unhealthy with its reason', () => explorer.since(mark, 'fleet/sut/charlie').find((m) =>
-    m.text.includes('no heartbeat for')), 60);
+    stands.test(m.text)), 60);
   assert.ok(seen.at - stopped < 25000, `it took ${seen.at - stopped} ms`);
   const report = await until('restarted', () => { const now = explorer.json('fleet/sut/charlie'); return now?.last_action?.what === 'restart' && now; });
-  assert.match(report.last_action.why, /unhealthy: no heartbeat for \d+ s/);
-  assert.match(report.evidence.why, /no heartbeat/);
+  assert.match(report.last_action.why, stands);
+  assert.match(report.evidence.why, stands);
   const kept = docker('exec', '-u', '10001', byRole('supervisor'), 'cat', '/var/lib/sutfleet-supervisor/evidence/charlie.json');
   assert.deepEqual(JSON.parse(kept), report.evidence);
   await explorer.until('charlie/agent', (v) => v === 'ok');

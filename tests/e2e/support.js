@@ -18,7 +18,7 @@ const home = need('SUTFLEET_HOME');
 const port = need('SUTFLEET_MQTT_PORT');
 const container = (sut) => (stack === 'sutfleet' ? sut : `${stack}-${sut}`);
 
-const run = (program, ...args) => execFileSync(program, args, { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
+const run = (program, ...args) => execFileSync(program, args, { cwd: root, encoding: 'utf8', maxBuffer: 256 << 20, stdio: ['ignore', 'pipe', 'pipe'] });
 const docker = (...args) => run('docker', ...args).trim();
 const inspect = (name) => {
   try { return JSON.parse(docker('inspect', '--type', 'container', name))[0]; } catch { return null; }

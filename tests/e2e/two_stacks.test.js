@@ -26,6 +26,7 @@ test.before(() => {
     '-v', `${folder}:/sut:ro`, '-v', `${socket}:/var/run/docker.sock`, ...Object.entries(env).flatMap(([key, value]) => ['-e', `${key}=${value}`]), inspect(byRole('supervisor')).Config.Image);
 });
 test.after(async () => {
+  docker('rm', '-f', other); // first: it would make its agents anew
   for (const id of found('ps', '-a')) docker('rm', '-f', '-v', id);
   for (const name of found('volume', 'ls')) docker('volume', 'rm', '-f', name);
   fs.rmSync(folder, { recursive: true });
