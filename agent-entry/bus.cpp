@@ -150,6 +150,7 @@ Result<std::string> Agent::obey(std::string_view verb, const std::string& argume
         if (current_ && !current_->only_cleanup && (argument.empty() || argument == current_->record.id.str())) {
             const auto id = current_->record.id.str();
             if (current_->finish) return fail(ErrorKind::conflict, "job " + id + " has ended; its artifacts are being listed");
+            if (current_->run.ending()) return "job " + id + " is ending already";
             auto effects = current_->run.cancel("canceled", now);
             const auto when = effects.empty() ? " once its phase " + current_->run.phase() + " has ended" : std::string();
             apply(std::move(effects), now);
@@ -260,12 +261,14 @@ void Agent::answer_submits(const std::vector<JobBook::Answer>& answers, SteadyTi
 /// Whoever submitted it again gets the same record. One that is not among those that are shown goes away again.
 void Agent::show_again(const JobId& id, SteadyTime now) {
     const auto topic = topics_.job(conf_.sut, id.str());
-    if (auto shown = board_.get(topic); !shown.empty()) return board_.refresh(topic, std::move(shown));
-    const auto record = book_->find(id);
-    if (!record) return;
-    shown_jobs_[topic] = record->version;
-    shown_again_until_ = now + k_shown_again;
-    board_.refresh(topic, encode_job_record(*record));
+    if (auto shown = board_.get(topic); !shown.empty()) {
+        board_.refresh(topic, std::move(shown));
+    } else if (const auto record = book_->find(id)) {
+        shown_jobs_[topic] = record->version;
+        shown_again_until_ = now + k_shown_again;
+        board_.refresh(topic, encode_job_record(*record));
+    }
+    board_.flush(*session_, now);  // before it may be taken away again in this very turn
 }
 
 OutputFeed::Publish Agent::publisher(const std::string& stream, const std::string& job) {

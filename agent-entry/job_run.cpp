@@ -111,7 +111,7 @@ std::vector<JobEffect> JobRun::interrupt(End end, SteadyTime now) {
 }
 
 std::vector<JobEffect> JobRun::cancel(std::string why, SteadyTime now) {
-    if (end_ || phase_ == "cleanup") return {};  // it is already ending
+    if (ending()) return {};
     End end{JobState::canceled, std::move(why), {}};
     if (std::ranges::find(protected_, phase_) == protected_.end()) return interrupt(std::move(end), now);
     settle(std::move(end));

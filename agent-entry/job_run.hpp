@@ -52,7 +52,9 @@ class JobRun {
     [[nodiscard]] std::vector<JobEffect> start(SteadyTime now);
     /// The phase's process ended, or could not be started.
     [[nodiscard]] std::vector<JobEffect> exited(int code, SteadyTime now, bool out_of_memory = false);
-    /// No effects: it ends by itself, a protected phase or what comes after all others.
+    /// How it ends is settled; its cleanup, or what it does behind a signal, may still run.
+    [[nodiscard]] bool ending() const { return end_ || phase_ == "cleanup"; }
+    /// No effects: a protected phase ends by itself first, or it is ending already.
     [[nodiscard]] std::vector<JobEffect> cancel(std::string why, SteadyTime now);
     /// The agent stops: no cleanup now, it runs at the next start.
     [[nodiscard]] std::vector<JobEffect> abandon(SteadyTime now);

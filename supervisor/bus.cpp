@@ -113,13 +113,17 @@ void Supervisor::release(const SutName& sut) {
 
 /// An agent that is gone cannot say so itself, except by its will on `<sut>/agent`.
 void Supervisor::correct_the_dead(const SutName& sut) {
+    say_offline(sut);
+    stand_in_for(sut);
+}
+
+void Supervisor::say_offline(const SutName& sut) {
     board_.refresh(topics_.of(sut, k_submit_status), std::string(k_offline));
     board_.refresh(topics_.of(sut, k_state), state_of_the_dead(k_offline, "the container does not run"));
     board_.flush(*session_, sys::steady_now());
     // Said once: from now on these topics are the agent's own again.
     board_.forget(topics_.of(sut, k_submit_status));
     board_.forget(topics_.of(sut, k_state));
-    stand_in_for(sut);
 }
 
 /// As long as a SUT is kept down, we say so in its agent's place.
@@ -127,16 +131,21 @@ void Supervisor::stand_in_for(const SutName& sut) {
     const auto state = topics_.of(sut, k_state), status = topics_.of(sut, k_submit_status);
     const auto* wanted = fleet_.wanted(sut);
     const auto* found = fleet_.found(sut);
+    const auto& history = fleet_.history(sut);
     const auto says = [&](std::string_view word, std::string_view why) {
         if (!board_.get(state).starts_with(R"({"state":")" + std::string(word))) board_.refresh(state, state_of_the_dead(word, why));
     };
+    if (!looked_at_all_) return;
     if (wanted != nullptr && wanted->kind == Wanted::Kind::parked && found == nullptr) {
         says("parked", "enabled: false");
         return board_.set(status, "rejected: parked");
     }
-    board_.forget(status);
-    if (fleet_.history(sut).quarantined && found != nullptr && found->status == ContainerStatus::exited)
+    if (history.quarantined && !history.busy && found != nullptr && found->status == ContainerStatus::exited)
         return says("quarantined", "release by resume");
+    if (board_.get(state).empty()) return;
+    // No more. Until its agent speaks again, it is only not there.
+    if (found == nullptr || found->status != ContainerStatus::running) return say_offline(sut);
+    board_.forget(status);
     board_.forget(state);
 }
 
@@ -183,6 +192,7 @@ void Supervisor::clear_retired(SteadyTime now) {
         if (!begin_clearing(sut, now)) continue;
         board_.clear(topics_.fleet_sut(sut.str()));
         board_.forget(topics_.of(sut, k_submit_status));
+        board_.forget(topics_.of(sut, k_state));
         if (registrar_.credential(sut).empty()) continue;
         mqtt::SessionOptions as_agent;
         as_agent.url = settings_.broker;
@@ -366,7 +376,7 @@ void Supervisor::report_sut(const SutName& sut) {
         report.conf = file->second.conf ? &*file->second.conf : nullptr;
         report.wanted = !report.error.empty() ? "error" : report.conf != nullptr && !report.conf->enabled ? "parked" : "running";
     }
-    if (report.wanted != "error") stand_in_for(sut);
+    stand_in_for(sut);
     report.found = fleet_.found(sut);
     report.other_programs = report.found != nullptr && has_other_programs(*report.found, fleet_.programs());
     std::tie(report.health, report.health_why) = judge(report.found, history);

@@ -196,7 +196,7 @@ void ConfFolder::read(const SutName& sut, const std::vector<std::string>& names)
     }
     file.conf = *std::move(decoded);
     file.error.clear();
-    const auto before = std::exchange(file.companions, {});
+    std::vector<Companion> companions;
     std::size_t total = 0;
     for (const auto& other : names) {
         auto content = sys::read_file(folder_ + "/" + other, k_companion_limit);
@@ -206,9 +206,10 @@ void ConfFolder::read(const SutName& sut, const std::vector<std::string>& names)
             file.error = name + ": its companions are larger than 8 MiB together";
             return;
         }
-        file.companions.push_back({other, *std::move(content)});
+        companions.push_back({other, *std::move(content)});
     }
-    if (!before.empty()) note_changes(name, before, file.companions, file.changed);
+    if (!file.companions.empty()) note_changes(name, file.companions, companions, file.changed);
+    file.companions = std::move(companions);
 }
 
 }  // namespace sutfleet

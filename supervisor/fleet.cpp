@@ -78,7 +78,7 @@ void Fleet::want(const SutName& sut, std::optional<Wanted> wanted) {
     touch(sut);
 }
 
-void Fleet::find(const SutName& sut, std::optional<FoundContainer> found, SteadyTime now, bool engine_was_away) {
+void Fleet::find(const SutName& sut, std::optional<FoundContainer> found, SteadyTime now, bool unseen) {
     auto& entry = at(sut);
     auto& history = entry.history;
     const bool running = found && found->status == ContainerStatus::running;
@@ -91,7 +91,7 @@ void Fleet::find(const SutName& sut, std::optional<FoundContainer> found, Steady
         history.running_since = now;
         history.probe = History::Probe::none;
     }
-    history.ended_with_engine = ended && (engine_was_away || history.ended_with_engine);
+    history.ended_unseen = ended && (unseen || history.ended_unseen);
     entry.found = std::move(found);
     touch(sut);
 }

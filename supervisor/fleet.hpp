@@ -52,8 +52,8 @@ class Fleet {
 
     // What happened. Each touches its SUT and no other.
     void want(const SutName& sut, std::optional<Wanted> wanted);
-    /// @param engine_was_away it is the first look since then
-    void find(const SutName& sut, std::optional<FoundContainer> found, SteadyTime now, bool engine_was_away = false);
+    /// @param unseen the first look since the engine was away, or of this supervisor: what ended did so while nobody saw it
+    void find(const SutName& sut, std::optional<FoundContainer> found, SteadyTime now, bool unseen = false);
     /// A heartbeat. Only one that ends a silence needs a decision.
     void beat(const SutName& sut, std::string_view says, SteadyTime now);
     History& know(const SutName& sut);

@@ -172,7 +172,7 @@ class Pass {
     }
 
     void start_again(const SutName& sut, const History& history, const FoundContainer& found, bool can_make) {
-        if (history.ended_with_engine && !history.quarantined) return act(Verb::start, sut, "it ended with the engine");
+        if (history.ended_unseen && !history.quarantined) return act(Verb::start, sut, "it ended while the engine or the supervisor was away");
         if (!may_restart(sut, history)) return;
         const auto code = found.exit_code ? " with " + std::to_string(*found.exit_code) : std::string();
         if (found.status == ContainerStatus::created) return act(Verb::start, sut, "created, not started");

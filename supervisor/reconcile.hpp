@@ -57,7 +57,9 @@ struct History {
     std::optional<SteadyTime> running_since;
     std::vector<SteadyTime> restarts;
     bool quarantined = false;
-    bool ended_with_engine = false;  ///< it was found ended after the engine had been away: not its own fault
+    /// It was found ended after the engine had been away, or while no supervisor was there, which an engine that was killed takes
+    /// with it: not its own fault.
+    bool ended_unseen = false;
     unsigned failures = 0;  ///< of actions, in a row
     std::string failure;    ///< the last of them, for people; empty after a success
     SteadyTime not_before{};

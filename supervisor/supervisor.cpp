@@ -279,7 +279,7 @@ void Supervisor::want(const SutName& sut, const std::string& also_changed) {
     if (!also_changed.empty()) changed.insert(also_changed);
     const auto* found = fleet_.found(sut);
     const auto& known = fleet_.history(sut);
-    const bool as_it_is = found == nullptr || (found->config_hash == one.config_hash && known.delivered_hash == one.delivery_hash);
+    const bool as_it_is = !known.busy && (found == nullptr || (found->config_hash == one.config_hash && known.delivered_hash == one.delivery_hash));
     if (as_it_is && !known.changed.empty()) fleet_.know(sut).changed.clear();
     if (!as_it_is && !changed.empty()) fleet_.know(sut).changed.merge(changed);
     fleet_.want(sut, std::move(one));
@@ -313,7 +313,7 @@ void Supervisor::begin(const Action& action, SteadyTime now) {
     if (action.verb != Verb::probe && action.verb != Verb::deliver) history.asked = {};
     task.hung = history.probe == History::Probe::failed;
     task.retry = history.failures > 0;
-    if (action.verb == Verb::restart || (action.verb == Verb::start && !history.ended_with_engine)) {
+    if (action.verb == Verb::restart || (action.verb == Verb::start && !history.ended_unseen)) {
         history.restarts.push_back(now);
         task.evidence = true;
         count([](Metrics& metrics) { ++metrics.restarts; });

@@ -77,8 +77,8 @@ class Supervisor {
     void note(Look look, SteadyTime now);
     void note_all(Look look, SteadyTime now);
     void note_one(const SutName& sut, std::uint64_t number, std::optional<FoundContainer> found, SteadyTime now,
-                  bool engine_was_away);
-    void note_summary(const SutName& sut, std::uint64_t number, FoundContainer found, SteadyTime now, bool engine_was_away);
+                  bool unseen);
+    void note_summary(const SutName& sut, std::uint64_t number, FoundContainer found, SteadyTime now, bool unseen);
     void note_failed_look(const SutName& sut, const Error& error, SteadyTime now);
     void settle_by_look(const SutName& sut);
     bool is_stale(const SutName& sut, std::uint64_t number);
@@ -135,6 +135,7 @@ class Supervisor {
     void report_fleet();
     void report_sut(const SutName& sut);
     void correct_the_dead(const SutName& sut);
+    void say_offline(const SutName& sut);
     void stand_in_for(const SutName& sut);
     void clear_retired(SteadyTime now);
     bool begin_clearing(const SutName& sut, SteadyTime now);

@@ -100,7 +100,7 @@ void Supervisor::note_all(Look look, SteadyTime now) {
     const bool first = !std::exchange(looked_at_all_, true);  // nothing was acted on before
     for (auto& [sut, one] : fresh) {
         if (first) fleet_.know(sut).from_before = true;
-        note_summary(sut, look.number, std::move(one), now, was_away);
+        note_summary(sut, look.number, std::move(one), now, was_away || first);
     }
 }
 
@@ -112,7 +112,7 @@ bool Supervisor::is_stale(const SutName& sut, std::uint64_t number) {
 }
 
 void Supervisor::note_one(const SutName& sut, std::uint64_t number, std::optional<FoundContainer> found, SteadyTime now,
-                          bool engine_was_away) {
+                          bool unseen) {
     if (is_stale(sut, number)) return;
     auto& looks = looks_[sut];
     looks.newest = number;
@@ -123,21 +123,21 @@ void Supervisor::note_one(const SutName& sut, std::uint64_t number, std::optiona
         fleet_.know(sut).delivered_hash = k_old_credential;  // an earlier life has not delivered it
     const auto* known = fleet_.found(sut);
     const bool same = found ? known != nullptr && *known == *found : known == nullptr;
-    if (!same || engine_was_away) fleet_.find(sut, std::move(found), now, engine_was_away);
+    if (!same || unseen) fleet_.find(sut, std::move(found), now, unseen);
     if (registrar_.credential(sut).empty() && fleet_.found(sut) != nullptr) register_users({sut});
 }
 
 void Supervisor::note_summary(const SutName& sut, std::uint64_t number, FoundContainer found, SteadyTime now,
-                              bool engine_was_away) {
+                              bool unseen) {
     if (is_stale(sut, number)) return;
     const auto* known = fleet_.found(sut);
     if (known != nullptr && says_the_same(found, *known)) {
-        if (fleet_.history(sut).busy || engine_was_away) return note_one(sut, number, *known, now, engine_was_away);
+        if (fleet_.history(sut).busy || unseen) return note_one(sut, number, *known, now, unseen);
         looks_[sut].newest = number;
         return;
     }
     const auto id = found.id;
-    note_one(sut, number, std::move(found), now, engine_was_away);
+    note_one(sut, number, std::move(found), now, unseen);
     look_at(sut, id);
 }
 

@@ -10,9 +10,11 @@ void Board::set(const std::string& topic, std::string payload) {
     payload.shrink_to_fit();  // it is kept; what a serializer reserved would be as much again
     wanted = std::move(payload);
     dirty_.insert(topic);
+    long_cleared_.erase(topic);
 }
 
 void Board::refresh(const std::string& topic, std::string payload) {
+    long_cleared_.erase(topic);
     wanted_[topic] = std::move(payload);
     dirty_.insert(topic);
 }
@@ -45,7 +47,7 @@ void Board::flush(Session& session, SteadyTime now) {
         long_cleared_.clear();
         for (const auto& [topic, payload] : wanted_) {
             dirty_.insert(topic);
-            if (payload.empty()) long_cleared_.push_back(topic);
+            if (payload.empty()) long_cleared_.insert(topic);
         }
     }
     const bool due = !dirty_.empty();

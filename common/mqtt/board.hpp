@@ -6,7 +6,6 @@
 #include <map>
 #include <set>
 #include <string>
-#include <vector>
 
 #include "core/timestamp.hpp"
 #include "mqtt/session.hpp"
@@ -31,7 +30,7 @@ class Board {
   private:
     std::map<std::string, std::string> wanted_;  ///< empty payload: to be cleared
     std::set<std::string> dirty_;
-    std::vector<std::string> long_cleared_;  ///< since all was last published
+    std::set<std::string> long_cleared_;  ///< since all was last published
     std::uint64_t epoch_ = 0;
     SteadyTime all_at_{};
 };

@@ -288,7 +288,8 @@ void Pools::send(mqtt::Session& session, const PoolJob& job, std::string_view ve
 void Pools::answer(mqtt::Session& session) {
     for (const auto& said : book_->take_answers()) {
         const bool taken = said.verdict != PoolBook::Verdict::rejected;
-        const auto why = taken ? why_all_down(said.queue) : said.why;
+        const auto job = taken ? book_->find(*said.id) : std::nullopt;
+        const auto why = !taken ? said.why : job && job->state == State::waiting ? why_all_down(said.queue) : std::string();
         const auto text = !taken ? "rejected: " + why
                                  : "accepted " + said.id->str() + ": " +
                                        (said.verdict == PoolBook::Verdict::known ? "known" : "position " + std::to_string(said.position)) +

@@ -4,7 +4,7 @@ const test = require('node:test');
 const assert = require('node:assert');
 const fs = require('node:fs');
 const path = require('node:path');
-const { sutDir, container, inspect, until, Explorer } = require('./support.js');
+const { sutDir, container, docker, byRole, inspect, until, Explorer } = require('./support.js');
 
 let explorer;
 test.before(async () => { explorer = await Explorer.open(); });
@@ -137,6 +137,19 @@ test('a deleted conf takes its agent and its retained topics with it, and nothin
   assert.deepEqual([...newcomer.tree.keys()].filter((t) => t.startsWith('delta/')), []);
   await newcomer.close();
   assert.deepEqual(others(), before);
+});
+
+test('a parked SUT whose conf is deleted is gone for good, whatever the broker does', async () => {
+  fs.writeFileSync(path.join(sutDir, 'foxtrot.conf'), 'enabled: false\n');
+  await until('it is parked', () => explorer.json('foxtrot/state')?.state === 'parked');
+  fs.unlinkSync(path.join(sutDir, 'foxtrot.conf'));
+  const left = (tree) => [...tree.keys()].filter((t) => t.startsWith('foxtrot/') || t === 'fleet/sut/foxtrot');
+  await until('the topics are gone', () => left(explorer.tree).length === 0);
+  docker('restart', '-t', '5', byRole('broker')); // all that the supervisor still says it says again then
+  const mark = explorer.mark();
+  await until('all is said again', () => ['fleet/supervisor', 'fleet/sut/alpha', 'alpha/agent'].every((topic) => explorer.since(mark, topic).some((m) => !m.retain && m.text !== 'offline')), 90);
+  await explorer.until('alpha/agent', (v) => v === 'ok');
+  assert.deepEqual(left(explorer.tree), []);
 });
 
 test('a tree that somebody deletes is back within its minute', async () => {

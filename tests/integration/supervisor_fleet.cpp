@@ -140,6 +140,27 @@ TEST_CASE("supervisor: what ended while no event could be heard is found once th
     CHECK(lab.engine.asked("inspect", "sut4") == looks);  // the list says the same of it as before
 }
 
+TEST_CASE("supervisor: what ended while no supervisor was there is started at once, however often: an engine that is killed takes both") {
+    Lab lab(2);
+    lab.start();
+    REQUIRE(lab.all_run(2));
+    for (int i = 0; i < 7; ++i) {
+        lab.signal(SIGKILL);
+        REQUIRE(eventually([&] { return !lab.runs(); }));
+        lab.engine.end("sut0", 143);
+        lab.start();
+        REQUIRE(lab.all_run(2));
+    }
+    CHECK_FALSE(has(lab.log(), "quarantine"));
+    CHECK(has(lab.log(), "sut=sut0 start: it ended while the engine or the supervisor was away"));
+    // One that ends by itself counts all the same.
+    lab.engine.end("sut0", 1);
+    REQUIRE(eventually([&] { return has(lab.log(), "sut=sut0 start: the container ended with 1"); }));
+    lab.engine.end("sut0", 1);
+    std::this_thread::sleep_for(3s);  // of the 10 that it has to wait
+    CHECK_FALSE(lab.engine.runs("sut0"));
+}
+
 TEST_CASE("supervisor: its metrics follow the fleet, and a client that says nothing holds up no other for long") {
     Lab lab(5);
     lab.engine.fail("sut1", Fault::refused);

@@ -97,8 +97,24 @@ TEST_CASE("board: a topic is cleared again on a new connection, with which the f
     wire.connection = 3;
     board.flush(wire, k_start + 10min);
     CHECK(wire.take().empty());
+    // Nor is it of one that was set meanwhile.
+    board.clear("c");
+    board.flush(wire, k_start + 11min);
+    board.flush(wire, k_start + 12min);
+    board.set("c", "1");
+    board.clear("c");
+    board.flush(wire, k_start + 13min);
+    wire.take();
+    wire.connection = 4;
+    board.flush(wire, k_start + 13min + 1s);
+    CHECK(wire.take() == Sent{"c="});
+    wire.connection = 5;
+    board.flush(wire, k_start + 20min);
+    board.flush(wire, k_start + 30min);
+    board.flush(wire, k_start + 40min);
+    wire.take();
     board.clear("a");
     board.set("a", "2");
-    board.flush(wire, k_start + 11min);
+    board.flush(wire, k_start + 40min);
     CHECK(wire.take() == Sent{"a=2"});
 }

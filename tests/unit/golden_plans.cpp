@@ -156,7 +156,7 @@ TEST_CASE("golden: after the engine was away") {
     Fleet fleet;
     fleet.with("alpha", [](Wanted&, FoundContainer& found, History& history) {
         ended(found, history, 137);
-        history.ended_with_engine = true;
+        history.ended_unseen = true;
         history.restarts = {k_now - 2s};
     });
     fleet.with("bravo", [](Wanted&, FoundContainer& found, History& history) {
@@ -288,7 +288,7 @@ TEST_CASE("golden: the supervisor was upgraded") {
     fleet.with("delta", [](Wanted&, FoundContainer& found, History& history) { ended(found, history, 1); });
     fleet.with("echo", [](Wanted&, FoundContainer& found, History& history) {
         ended(found, history, 137);
-        history.ended_with_engine = true;
+        history.ended_unseen = true;
     });
     fleet.with("foxtrot", [](Wanted& wanted, FoundContainer&, History& history) {
         wanted.kind = Kind::broken;

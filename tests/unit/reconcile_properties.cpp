@@ -53,7 +53,7 @@ void showValue(const World& world, std::ostream& out) {
         out << "\n"
             << sut.str() << " known: busy " << one.busy << " job " << one.job_runs << " "
             << one.delivered_hash << " says '" << one.agent_says << "' quarantined "
-            << one.quarantined << " with engine " << one.ended_with_engine << " not before "
+            << one.quarantined << " with engine " << one.ended_unseen << " not before "
             << age(one.not_before) << " probe " << static_cast<int>(one.probe) << " "
             << age(one.probed_at) << " restarts";
         for (const auto at : one.restarts) out << " " << age(at);
@@ -137,7 +137,7 @@ rc::Gen<History> a_history() {
             rc::gen::element<std::string>("ok", "degraded: x", "unhealthy: x", "offline", "")),
         set(&History::last_beat, perhaps(ago(90s))),
         set(&History::running_since, perhaps(ago(2min))), set(&History::restarts, some_restarts()),
-        set(&History::quarantined, seldom()), set(&History::ended_with_engine, seldom()),
+        set(&History::quarantined, seldom()), set(&History::ended_unseen, seldom()),
         set(&History::not_before, within(-60s, 20s)),
         set(&History::probe,
             rc::gen::element(History::Probe::none, History::Probe::fine, History::Probe::failed)),
@@ -258,7 +258,7 @@ class Lab {
 
     void count_restart(const Action& action, History& history) const {
         if (action.verb != Verb::restart &&
-            (action.verb != Verb::start || history.ended_with_engine))
+            (action.verb != Verb::start || history.ended_unseen))
             return;
         history.restarts.push_back(now_);
         std::erase_if(history.restarts,
@@ -302,7 +302,7 @@ class Lab {
         history.agent_says = "ok";
         history.last_beat = now_;
         if (!history.running_since) history.running_since = now_;
-        history.ended_with_engine = false;
+        history.ended_unseen = false;
     }
 
     Observation seen_;

@@ -197,9 +197,9 @@ TEST_CASE("the plan of one agent") {
         {"ended with the engine, whatever its restarts",
          World().want(wanted()).find(container(Status::exited)).know(with([](History& h) {
              h.restarts = {k_now - 5s};
-             h.ended_with_engine = true;
+             h.ended_unseen = true;
          })),
-         "start alpha: it ended with the engine\n"},
+         "start alpha: it ended while the engine or the supervisor was away\n"},
         {"restarted 10 s and a tenth ago",
          World().want(wanted()).find(container(Status::exited)).know(with([](History& h) { h.restarts = {k_now - 11s}; })),
          "start alpha: the container ended with 137\n"},

@@ -88,7 +88,7 @@ int watch(const Context& context, Link& link, FleetView& fleet) {
             case Heard::Kind::lost:
                 context.screen.say("the broker is away; waiting for it");
                 fleet.forget();
-                show_at = Clock::time_point::max();  // until there is something again
+                show_at = changed_since = Clock::time_point::max();  // until there is something again
                 break;
             case Heard::Kind::back:
                 context.screen.say("the broker is back");

@@ -97,7 +97,11 @@ class QueueSubmit {
 
     void hear_answer(const std::string& payload) {
         const auto object = nlohmann::json::parse(payload, nullptr, false);
-        if (object.is_object() && object.contains("error") && object["error"].is_string()) refused_ = printable(object["error"].get<std::string>());
+        if (!object.is_object()) return;
+        if (object.contains("error") && object["error"].is_string()) refused_ = printable(object["error"].get<std::string>());
+        if (!object.contains("data") || !object["data"].is_object() || context_.options.wait) return;
+        const auto why = object["data"].find("why");
+        if (why != object["data"].end() && why->is_string()) context_.screen.say("job " + submission_.id + " waits: " + printable(why->get<std::string>()));
     }
 
     void tell_state(const QueuedJob& job) {
