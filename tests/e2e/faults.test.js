@@ -131,11 +131,9 @@ test('five restarts within 30 min are a quarantine, said wherever one looks, ove
   const restarted = async () => {
     const mark = explorer.mark();
     docker('restart', '-t', '5', byRole('supervisor'));
-    await until('the supervisor went', () => said(mark, 'fleet/supervisor', 'offline'));
-    await until('it is back', () => explorer.get('fleet/supervisor') === 'online');
-    const back = explorer.mark();
-    await until('it has looked', () => explorer.since(back, 'fleet/state').some((m) => JSON.parse(m.text).engine === 'ok'));
-    return back;
+    const gone = await until('the supervisor went', () => 1 + explorer.log.findIndex((m, i) => i >= mark && m.topic === 'fleet/supervisor' && m.text === 'offline'));
+    await until('it is back, and has looked', () => said(gone, 'fleet/supervisor', 'online') && said(gone, 'fleet/state', '"engine":"ok"'));
+    return gone;
   };
   const killed = async () => {
     const mark = explorer.mark();
@@ -160,8 +158,8 @@ test('five restarts within 30 min are a quarantine, said wherever one looks, ove
     assert.equal(explorer.json('fleet/sut/looper').evidence.exit_code, 137);
     assert.match((await sutctl('ps')).out, /^looper .*quarantined: 5 restarts/m);
     assert.match((await sutctl('plan')).out, /^hold looper: quarantined: 5 restarts within 30 min; release by resume$/m);
-    const back = await restarted();
-    await until('still quarantined', () => explorer.since(back, 'fleet/sut/looper').some((m) => m.text.includes('quarantined: 5 restarts')) && isHeld());
+    const anew = await restarted();
+    await until('still quarantined', () => said(anew, 'fleet/sut/looper', 'quarantined: 5 restarts') && isHeld());
     assert.equal(inspect(container('looper')).State.Running, false);
     const id = 'behind-a-quarantine';
     explorer.publish('looper/submit', JSON.stringify({ id, command: 'true' }));
