@@ -152,6 +152,10 @@ AgentContainer container_of(const Settings& settings, const SutName& sut, const 
     out.labels["org.opencontainers.image.version"] = std::string(k_version);
     out.labels["com.docker.compose.project"] = settings.stack;
     out.labels["com.docker.compose.service"] = sut.str();
+    // By these `docker compose ps` lists it (pkg/compose/filters.go of Compose 2).
+    out.labels["com.docker.compose.oneoff"] = "False";
+    out.labels["com.docker.compose.config-hash"] = out.labels["io.sutfleet.config-hash"];
+    out.labels["com.docker.compose.container-number"] = "1";
     out.volumes = {{programs_volume(settings, build), std::string(agent_files::k_programs), false},
                    {conf_volume(settings, sut), std::string(agent_files::k_conf), false},
                    {state_volume(settings, sut), std::string(agent_files::k_state), true}};

@@ -2,7 +2,7 @@
 // Brings the stack up the way a user does, by compose, and looks at what is there.
 const test = require('node:test');
 const assert = require('node:assert');
-const { stack, run, docker, inspect, container, byRole, until, Explorer, secret, port } = require('./support.js');
+const { stack, run, ran, docker, inspect, container, byRole, until, Explorer, secret, port } = require('./support.js');
 
 test('compose brings up broker, supervisor and one agent per conf, all ok', async () => {
   run('docker-compose', 'up', '-d', '--no-build');
@@ -28,6 +28,21 @@ test('the engine tells Portainer what it shows: agents inside the stack, with th
   const names = docker('ps', '--filter', `label=com.docker.compose.project=${stack}`, '--format', '{{.Names}} {{.Status}}').split('\n');
   for (const sut of ['alpha', 'bravo', 'charlie']) assert.ok(names.some((line) => line.startsWith(`${container(sut)} `) && line.includes('(healthy)')), names.join('; '));
   assert.equal(inspect(container('alpha')).Config.Labels['com.docker.compose.service'], 'alpha');
+});
+
+test('compose lists agents, calls none of them an orphan, and removes none', async () => {
+  // The filters of Compose 2's `ps`.
+  const names = docker('ps', '--format', '{{.Names}}', ...[`com.docker.compose.project=${stack}`, 'com.docker.compose.oneoff=False', 'com.docker.compose.config-hash']
+    .flatMap((label) => ['--filter', `label=${label}`])).split('\n');
+  for (const sut of ['alpha', 'bravo', 'charlie']) assert.ok(names.includes(container(sut)), names.join(' '));
+  const before = inspect(container('alpha')).State.StartedAt;
+  const again = await ran('docker-compose', 'up', '-d', '--no-build');
+  assert.equal(again.code, 0, again.out);
+  assert.doesNotMatch(again.out, /orphan/i);
+  const refused = await ran('docker-compose', 'up', '-d', '--no-build', '--remove-orphans');
+  assert.notEqual(refused.code, 0);
+  assert.match(refused.out, /COMPOSE_IGNORE_ORPHANS and --remove-orphans cannot be combined/);
+  assert.equal(inspect(container('alpha')).State.StartedAt, before);
 });
 
 test('an agent is locked down and has what it needs', () => {
