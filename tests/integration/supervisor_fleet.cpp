@@ -156,6 +156,7 @@ TEST_CASE("supervisor: what ended while no supervisor was there is started at on
     // One that ends by itself counts all the same.
     lab.engine.end("sut0", 1);
     REQUIRE(eventually([&] { return has(lab.log(), "sut=sut0 start: the container ended with 1"); }));
+    REQUIRE(lab.all_run(2));  // it was only begun
     lab.engine.end("sut0", 1);
     std::this_thread::sleep_for(3s);  // of the 10 that it has to wait
     CHECK_FALSE(lab.engine.runs("sut0"));
