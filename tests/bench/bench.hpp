@@ -47,6 +47,9 @@ class Client {
         publication.payload = std::move(payload);
         if (!session_->publish(publication)) give_up("the connection is gone");
     }
+    void subscribe(const std::string& filter) {
+        if (!session_->subscribe({filter, 1, false})) give_up("cannot subscribe to " + filter);
+    }
     /// Asks `found` of each message, and of none at first, after each wake and every 100 ms.
     template <typename Found>
     void wait(Found found, std::chrono::seconds limit = std::chrono::seconds{30}) {

@@ -185,8 +185,9 @@ Series accepted_when_idle(Lab& lab, int count) {
         [&] { return lab.appender.append(); });
 }
 
-/// Nothing starts meanwhile: a job holds the agent, and each sample leaves the queue again.
-Series accepted_when_busy(Lab& lab, int count) {
+/// From a submit to the message that `took` waits for. Nothing starts meanwhile: a job holds the agent, and each sample leaves the
+/// queue again.
+Series when_busy(Lab& lab, int count, const std::function<double(const std::string& payload)>& took) {
     auto& submitter = lab.submitter;
     const auto hold = lab.job("exec sleep 1000");
     const auto holder = lab.id();
@@ -200,14 +201,29 @@ Series accepted_when_busy(Lab& lab, int count) {
     auto series = by_turns(
         lab, count,
         [&] {
-            const auto payload = lab.job("true");
-            const double took = submitter.submit(payload, k_submit_status, "accepted " + lab.id() + ":", false);
+            const double ms = took(lab.job("true"));
             cancel(lab.id(), " 0 queued");
-            return took;
+            return ms;
         },
         [&] { return lab.appender.append(); });
     cancel(holder, "submit");
     return series;
+}
+
+Series accepted_when_busy(Lab& lab, int count) {
+    return when_busy(lab, count, [&](const std::string& payload) {
+        return lab.submitter.submit(payload, k_submit_status, "accepted " + lab.id() + ":", false);
+    });
+}
+
+/// What a record says to whoever waits.
+void print_position(Lab& lab, int count) {
+    lab.submitter.client().subscribe(lab.submitter.topic("job/+"));  // not for the other series: it is more to hear
+    auto samples = when_busy(lab, count, [&](const std::string& payload) {
+                       return lab.submitter.submit(payload, "job/" + lab.id(), "\"position\":1", false);
+                   }).ours;
+    std::printf("submit to position in record, ms p50 %6.2f  p99 %6.2f  largest %.2f   aim: within 200\n", at(samples, 0.5), at(samples, 0.99),
+                *std::ranges::max_element(samples));
 }
 
 Series first_line(Lab& lab, int count) {
@@ -273,6 +289,7 @@ int main(int argc, char** argv) try {
     print("submit to accepted, busy, ms", "sync", accepted_when_busy(lab, count));
     print("submit to first line, ms", "sync + spawn", first_line(lab, count));
     print_throughput(lab, jobs);
+    print_position(lab, count);
     return 0;
 } catch (const std::exception& error) {
     std::fprintf(stderr, "jobs: %s\n", error.what());
