@@ -7,6 +7,7 @@
 
 #include "conf/sut_conf_origins.hpp"
 #include "conf/sut_conf_yaml.hpp"
+#include "core/one_line.hpp"
 #include "sys/file.hpp"
 
 namespace sutfleet {
@@ -15,6 +16,7 @@ namespace {
 constexpr std::string_view k_ending = ".conf";
 constexpr std::size_t k_companion_limit = 1024 * 1024;
 constexpr std::size_t k_companions_limit = 8 * 1024 * 1024;
+constexpr std::size_t k_name_told = 80;  ///< of a companion, whose name may be any bytes
 
 std::string explain(const std::string& file, const std::vector<ConfError>& errors) {
     std::string out;
@@ -37,9 +39,9 @@ void note_changes(const std::string& conf, const std::vector<Companion>& before,
         return other == nullptr || *other != one.content;
     };
     for (const auto& one : before)
-        if (differs(after, one)) out.insert(one.name);
+        if (differs(after, one)) out.insert(one_line(one.name, k_name_told));
     for (const auto& one : after)
-        if (differs(before, one)) out.insert(one.name);
+        if (differs(before, one)) out.insert(one_line(one.name, k_name_told));
     const auto *old = content_of(before, conf), *fresh = content_of(after, conf);
     if (old == nullptr || fresh == nullptr || *old == *fresh) return;
     auto keys = changed_keys(*old, *fresh);

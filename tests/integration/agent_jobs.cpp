@@ -26,6 +26,14 @@ bool gone(const Lab& lab, const std::string& id) {
     return eventually([&] { return sys::processes_with(marker).empty(); });
 }
 
+/// `cut`, which runs until something ends it, and `next` behind it.
+void submit_cut_and_next(Lab& lab, const std::string& next) {
+    lab.submit(R"j({"id":"cut","command":"echo up; sleep 1000"})j");
+    REQUIRE(lab.says("output", "up"));
+    lab.submit(R"j({"id":"next","command":")j" + next + "\"}");
+    REQUIRE(lab.says("job/next", "QUEUED"));
+}
+
 AgentRules quick_stop() {
     AgentRules rules;
     rules.timeouts.stop = 500ms;
@@ -134,10 +142,7 @@ TEST_CASE("a cleanup that a stop or a second death cuts off is made up for at th
     AgentRules rules = quick_stop();
     rules.phases["cleanup"] = Command{{"/bin/sh", "-c", "echo cleans; [ -e ../go ] || sleep 1000; echo cleaned"}};
     Lab lab(AGENT_ENTRY, rules);
-    lab.submit(R"j({"id":"cut","command":"echo up; sleep 1000"})j");
-    REQUIRE(lab.says("output", "up"));
-    lab.submit(R"j({"id":"next","command":"touch ../go; echo next"})j");
-    REQUIRE(lab.says("job/next", "QUEUED"));
+    submit_cut_and_next(lab, "touch ../go; echo next");
     lab.restart_agent(SIGTERM);
     REQUIRE(lab.says("output", "cleans"));
     CHECK(lab.says("job/cut", "LOST"));
@@ -158,10 +163,7 @@ TEST_CASE("when the cleanup of a lost job fails, a person has to look before any
     AgentRules rules = quick_stop();
     rules.phases["cleanup"] = Command{{"/bin/sh", "-c", "[ -e ../go ]"}};
     Lab lab(AGENT_ENTRY, rules);
-    lab.submit(R"j({"id":"cut","command":"echo up; sleep 1000"})j");
-    REQUIRE(lab.says("output", "up"));
-    lab.submit(R"j({"id":"next","command":"true"})j");
-    REQUIRE(lab.says("job/next", "QUEUED"));
+    submit_cut_and_next(lab, "true");
     lab.restart_agent(SIGKILL);
     CHECK(lab.says("state", "maintenance"));
     CHECK(has(lab.get("state"), "cut"));

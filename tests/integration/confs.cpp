@@ -87,6 +87,11 @@ TEST_CASE("what of a conf, its companions and its secrets has changed is known, 
     folder.write("alpha.conf", "description: y # only a remark\ntimeouts: {job: 1h}\n");
     folder.write("alpha_snappy.yaml", "a: 1");
     CHECK(changed() == Changed{"alpha.conf", "alpha_snappy.yaml"});
+    folder.write("alpha_two\nlines\xff.txt", "x");
+    const auto odd = changed();
+    REQUIRE(odd.size() == 1);
+    CHECK(odd.begin()->starts_with("alpha_two"));
+    CHECK(odd.begin()->find('\n') == std::string::npos);
     folder.write("alpha.conf", "description: [");
     CHECK(changed().empty());
     folder.write("alpha.conf", "description: z\ntimeouts: {job: 1h}\n");

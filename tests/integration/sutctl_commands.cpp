@@ -117,41 +117,38 @@ TEST_CASE("sutctl: a submit outlives a broker that forgets what it has acknowled
     test::Lab lab(AGENT_ENTRY);
     const auto url = lab.broker.url();
 
-    SUBCASE("the agent is offline") {
-        lab.agent->stop(SIGTERM);
-        REQUIRE(lab.says("agent", "offline"));
-        auto waiting = start_sutctl(url, "submit alpha --wait " + counted_job(lab, "kept"));
+    const auto submit_over_loss = [&](const std::string& options, const std::function<void()>& agent_returns) {
+        auto sending = start_sutctl(url, "submit alpha " + options + counted_job(lab, "kept"));
         REQUIRE(lab.says("submit", "kept"));
         lab.broker.lose();
         lab.broker.start();
-        lab.agent->start();
-        const auto ran = waiting.get();
+        agent_returns();
+        return sending.get();
+    };
+    const auto go_offline = [&] {
+        lab.agent->stop(SIGTERM);
+        REQUIRE(lab.says("agent", "offline"));
+    };
+    const auto start = [&] { lab.agent->start(); };
+
+    SUBCASE("the agent is offline") {
+        go_offline();
+        const auto ran = submit_over_loss("--wait ", start);
         CAPTURE(ran.out);
         CHECK(ran.exit == 0);
         CHECK(ran.out.find("the broker is away") != std::string::npos);
         CHECK(ran.out.find("\nkept\n") != std::string::npos);
     }
     SUBCASE("the agent is offline, and nobody waits for the job's end") {
-        lab.agent->stop(SIGTERM);
-        REQUIRE(lab.says("agent", "offline"));
-        auto sending = start_sutctl(url, "submit alpha " + counted_job(lab, "kept"));
-        REQUIRE(lab.says("submit", "kept"));
-        lab.broker.lose();
-        lab.broker.start();
-        lab.agent->start();
-        const auto ran = sending.get();
+        go_offline();
+        const auto ran = submit_over_loss("", start);
         CAPTURE(ran.out);
         CHECK(ran.exit == 0);
         CHECK(ran.out.ends_with("kept\n"));
     }
     SUBCASE("the agent does not listen for a moment") {
         lab.agent->signal(SIGSTOP);
-        auto sending = start_sutctl(url, "submit alpha " + counted_job(lab, "kept"));
-        REQUIRE(lab.says("submit", "kept"));
-        lab.broker.lose();
-        lab.broker.start();
-        lab.agent->signal(SIGCONT);
-        const auto ran = sending.get();
+        const auto ran = submit_over_loss("", [&] { lab.agent->signal(SIGCONT); });
         CAPTURE(ran.out);
         CHECK(ran.exit == 0);
         CHECK(ran.out.ends_with("kept\n"));
