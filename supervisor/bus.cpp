@@ -231,7 +231,8 @@ void Supervisor::clear_retired(SteadyTime now) {
 }
 
 void Supervisor::hear_fleet(std::string_view rest, const mqtt::Message& message, SteadyTime now) {
-    constexpr std::string_view k_cmd = "cmd/", k_report = "sut/";
+    constexpr std::string_view k_cmd = "cmd/", k_report = "sut/", k_queue = "queue/";
+    if (rest.starts_with(k_queue)) return pools_->hear_own(message.topic, message.payload);
     if (rest.starts_with(k_report) && !message.payload.empty()) {
         // A report of an earlier life of ours: what it is about may be gone.
         if (const auto sut = SutName::parse(rest.substr(k_report.size()))) {

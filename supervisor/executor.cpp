@@ -238,7 +238,7 @@ Result<void> Executor::create(const Task& task, Outcome& outcome) {
     const auto on_the_way = deliver(task, outcome, *who, true);
     if (!on_the_way) return fail(on_the_way.error());
     const auto turn = turn_to_start(task);
-    const auto wanted = container_of(settings_, sut, conf, build_, *who, task.agents, engine_cpus());
+    const auto wanted = container_of(settings_, sut, conf, build_, *who, fleet_size_, engine_cpus());
     const auto id = engine_.create(wanted);
     if (!id && id.error().kind == ErrorKind::conflict)
         return fail(ErrorKind::conflict, "name taken: a container '" + wanted.name +

@@ -34,7 +34,6 @@ struct Task {
     bool evidence = false;   ///< of why it is started again is to be kept
     bool hung = false;       ///< restart by KILL: a stopped process takes no TERM
     bool retry = false;      ///< its last action failed: it shares nothing with others now
-    std::size_t agents = 1;
 };
 
 struct Outcome {
@@ -67,6 +66,8 @@ class Executor {
     ~Executor();
     void submit(Task task);
     std::vector<Outcome> take();
+    /// By which a container that is made next chooses the interval of its probes: a folder is known as a whole by then.
+    void set_fleet_size(std::size_t agents) { fleet_size_ = agents; }
 
   private:
     void work(const std::stop_token& stop);
@@ -104,6 +105,7 @@ class Executor {
     StartSlots start_slots_;
     std::string build_;
     std::atomic<int> cpus_{0};
+    std::atomic<std::size_t> fleet_size_{1};
     std::mutex programs_mutex_;  ///< one delivery of the programs at a time
     bool programs_there_ = false;
     std::mutex mutex_;  ///< guards tasks_ and outcomes_

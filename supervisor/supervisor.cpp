@@ -22,6 +22,20 @@ using sys::Level;
 
 constexpr auto k_timer_slack = 500ms;  ///< each agent's heartbeat has a timer: those of one moment are one turn
 
+Wanted wanted_of(const ContextFolder& contexts, const Settings& settings, const SutName& sut, const ConfFile& file, const std::string& authority) {
+    Wanted one;
+    if (!file.conf || !trouble_of(contexts, settings, file).empty()) {
+        one.kind = Wanted::Kind::broken;
+        return one;
+    }
+    one.kind = file.conf->enabled ? Wanted::Kind::run : Wanted::Kind::parked;
+    one.config_hash = config_hash(settings, with_image(contexts, *file.conf));
+    one.delivery_hash = delivery_hash(settings, sut, file, authority);
+    one.max_age = file.conf->agent.health.max_age;
+    one.restart_on_unhealthy = file.conf->agent.health.restart_on_unhealthy;
+    return one;
+}
+
 std::string now_text() { return format_rfc3339(sys::wall_now()); }
 
 docker::EngineAddress engine_address(const Settings& settings) { return {settings.docker_host, settings.docker_tls_verify, settings.docker_cert_path}; }
@@ -256,25 +270,11 @@ void Supervisor::register_users(const std::set<SutName>& changed) {
     if (!registered) unregistered_.insert(changed.begin(), changed.end());
 }
 
-Wanted Supervisor::wanted(const SutName& sut, const ConfFile& file) const {
-    Wanted one;
-    if (!file.conf || !trouble_of(contexts_, settings_, file).empty()) {
-        one.kind = Wanted::Kind::broken;
-        return one;
-    }
-    one.kind = file.conf->enabled ? Wanted::Kind::run : Wanted::Kind::parked;
-    one.config_hash = config_hash(settings_, with_image(contexts_, *file.conf));
-    one.delivery_hash = delivery_hash(settings_, sut, file, agent_ca_);
-    one.max_age = file.conf->agent.health.max_age;
-    one.restart_on_unhealthy = file.conf->agent.health.restart_on_unhealthy;
-    return one;
-}
-
 /// What its files ask for now. @param also_changed what they do not tell themselves
 void Supervisor::want(const SutName& sut, const std::string& also_changed) {
     const auto file = confs_.files().find(sut);
     if (file == confs_.files().end()) return fleet_.want(sut, std::nullopt);
-    auto one = wanted(sut, file->second);
+    auto one = wanted_of(contexts_, settings_, sut, file->second, agent_ca_);
     auto changed = confs_.take_what_changed(sut);
     if (!also_changed.empty()) changed.insert(also_changed);
     const auto* found = fleet_.found(sut);
@@ -286,6 +286,7 @@ void Supervisor::want(const SutName& sut, const std::string& also_changed) {
 }
 
 void Supervisor::act(SteadyTime now) {
+    executor_->set_fleet_size(fleet_.totals().agents);
     const auto retries = static_cast<std::size_t>(std::ranges::count_if(under_way_, [](const auto& one) { return one.second.retry; }));
     const auto left = [](std::size_t limit, std::size_t used) { return limit - std::min(limit, used); };
     for (const auto& action : fleet_.take(left(k_workers, under_way_.size()), left(k_retry_workers, retries)))
@@ -299,7 +300,7 @@ void Supervisor::begin(const Action& action, SteadyTime now) {
     under_way.retry = history.failures > 0;
     if (action.verb != Verb::probe && action.verb != Verb::start && action.verb != Verb::restart)
         under_way.changed = std::exchange(history.changed, {});
-    Task task{.action = action, .access = {registrar_.newest(action.sut), agent_ca_}, .agents = fleet_.totals().agents};
+    Task task{.action = action, .access = {registrar_.newest(action.sut), agent_ca_}};
     if (const auto file = confs_.files().find(action.sut); file != confs_.files().end() && file->second.conf) {
         task.file = file->second;
         if (context_trouble(contexts_, settings_, *task.file.conf).empty())
@@ -455,17 +456,11 @@ Result<std::string> Supervisor::plan(const Settings& settings) {
         confs.set_secrets(sut, values.value_or(SecretValues{}), values ? std::string() : values.error().message);
     }
     for (const auto& [sut, file] : confs.files()) {
-        Wanted one;
-        const bool sound = file.conf && trouble_of(contexts, settings, file).empty();
-        one.kind = !sound ? Wanted::Kind::broken : file.conf->enabled ? Wanted::Kind::run : Wanted::Kind::parked;
-        if (file.conf) {
-            one.config_hash = config_hash(settings, with_image(contexts, *file.conf));
-            observation.history[sut].image = missing_image(**engine, contexts, *file.conf);
-            one.delivery_hash = delivery_hash(settings, sut, file, *authority);
-        }
+        auto one = wanted_of(contexts, settings, sut, file, *authority);
+        if (one.kind != Wanted::Kind::broken) observation.history[sut].image = missing_image(**engine, contexts, *file.conf);
         observation.history[sut].delivered_hash =
             sys::read_file(settings.state_dir + "/delivered/" + sut.str(), 64).value_or(one.delivery_hash);
-        observation.wanted.insert_or_assign(sut, one);
+        observation.wanted.insert_or_assign(sut, std::move(one));
     }
     observation.fleet_before = observation.found.size();
     observation.programs = program_build(settings.agent_tree).value_or("");

@@ -67,7 +67,6 @@ class Supervisor {
     std::optional<SteadyTime> observe_confs(SteadyTime now);
     std::set<SutName> observe_secrets(const std::set<SutName>& changed, SteadyTime now);
     void register_users(const std::set<SutName>& changed);
-    [[nodiscard]] Wanted wanted(const SutName& sut, const ConfFile& file) const;
     void want(const SutName& sut, const std::string& also_changed = {});
 
     // supervisor_looks.cpp

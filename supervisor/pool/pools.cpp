@@ -1,6 +1,7 @@
 #include "pool/pools.hpp"
 
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "core/json_guard.hpp"
@@ -27,8 +28,10 @@ constexpr auto k_forbidden_for = 60s;       ///< a conf may be edited
 constexpr auto k_grant_again = 5s;          ///< until the SUT has said that it has it
 constexpr auto k_ask_again = 30s;           ///< how it goes, in case that a message was lost
 constexpr auto k_show_again = 10s;          ///< how long the oldest has waited
+constexpr auto k_show_said = 200ms;         ///< what SUTs say, at most so often: short jobs on many are a flood of it
+constexpr auto k_look_back = 10s;           ///< for what an earlier life has left on the broker
 constexpr std::size_t k_positions_shown = 100;  ///< behind that, a job's record does not change at each start
-constexpr std::string_view k_job = "job/";
+constexpr std::string_view k_job = "job/", k_status = "status";
 
 std::string dump(const ordered_json& value) { return value.dump(-1, ' ', false, ordered_json::error_handler_t::replace); }
 
@@ -72,28 +75,7 @@ void Pools::listen(const Settings& settings, const sys::Wake& wake) {
 }
 
 std::vector<mqtt::Subscription> Pools::subscriptions(const Topics& topics) {
-    return {{topics.of_all("res/offer"), 1, false}, {topics.of_all("res/grant"), 1, false}};
-}
-
-/// `submit_status` comes with each heartbeat: it is asked for only of SUTs that may get a job from here.
-void Pools::listen_to_suts(mqtt::Session& session) {
-    if (!std::exchange(served_, false) && listened_revision_ == book_->revision()) return;
-    listened_revision_ = book_->revision();
-    auto queues = shared_;
-    for (const auto& job : book_->open_jobs()) queues.insert(job.queue);
-    for (const auto& queue : queues)
-        if (const auto found = serving_.find(queue); found != serving_.end())
-            for (const auto& sut : found->second)
-                if (!listened_.contains(sut)) listen_to(session, sut);
-    for (auto at = listened_.begin(); at != listened_.end();)
-        at = !suts_.contains(*at) && session.unsubscribe(topics_.of(*at, k_submit_status)) ? listened_.erase(at) : std::next(at);
-}
-
-void Pools::listen_to(mqtt::Session& session, const SutName& sut) {
-    if (session.subscribe({topics_.of(sut, k_submit_status), 0, true}))
-        listened_.insert(sut);
-    else
-        served_ = true;  // at the next turn
+    return {{topics.of_all("res/offer"), 1, false}, {topics.of_all("res/grant"), 1, false}, {topics.of_all(k_submit_status), 0, true}};
 }
 
 void Pools::serve(const SutName& sut, const std::set<std::string>& queues, bool served) {
@@ -101,12 +83,9 @@ void Pools::serve(const SutName& sut, const std::set<std::string>& queues, bool 
         auto& suts = serving_[queue];
         served ? static_cast<void>(suts.insert(sut)) : static_cast<void>(suts.erase(sut));
         book_->serve(queue, !suts.empty());
-        const bool shared = suts.size() > 1 || (suts.size() == 1 && suts.begin()->str() != queue);
-        if (shared) shared_.insert(queue);
-        if (!shared && !last_answer_.contains(queue)) shared_.erase(queue);
         if (suts.empty()) serving_.erase(queue);
+        to_show_.insert(queue);
     }
-    changed_ = served_ = true;
 }
 
 void Pools::set_sut(const SutName& sut, std::optional<PoolSut> fresh) {
@@ -127,11 +106,9 @@ void Pools::set_sut(const SutName& sut, std::optional<PoolSut> fresh) {
     suts_.insert_or_assign(sut, *std::move(fresh));
 }
 
-/// Of what is shown something may be different now.
+/// Of its queues something may be different now.
 void Pools::changed(const SutName& sut) {
-    const auto found = suts_.find(sut);
-    if (found == suts_.end()) return;
-    changed_ = changed_ || std::ranges::any_of(found->second.queues, [&](const auto& queue) { return shared_.contains(queue); });
+    if (const auto found = suts_.find(sut); found != suts_.end()) to_show_.insert(found->second.queues.begin(), found->second.queues.end());
 }
 
 void Pools::hear(const SutName& sut, std::string_view level, const std::string& payload, SteadyTime now) {
@@ -185,7 +162,7 @@ void Pools::hear_record(PoolJob job, const std::string& record) try {
     const auto from = ordered_json::parse(record);
     const auto state = from.at("state").get<std::string>();
     auto& touch = touched_[job.id];
-    changed_ = std::exchange(touch.shown, state) != state || !touch.confirmed || changed_;
+    if (std::exchange(touch.shown, state) != state || !touch.confirmed) to_show_.insert(job.queue);
     touch.confirmed = true;
     touch.trouble.clear();
     if (!is_final(state)) return;
@@ -294,13 +271,12 @@ void Pools::answer(mqtt::Session& session) {
                                  : "accepted " + said.id->str() + ": " +
                                        (said.verdict == PoolBook::Verdict::known ? "known" : "position " + std::to_string(said.position)) +
                                        (why.empty() ? why : "; waits: " + why);
-        changed_ = true;
         if (taken || serving_.contains(said.queue)) {
             last_answer_[said.queue] = text;
-            shared_.insert(said.queue);
+            to_show_.insert(said.queue);
         } else {  // no queue of ours: said to who listens, and not kept
             mqtt::Publication once;
-            once.topic = topics_.fleet_queue(said.queue, "status");
+            once.topic = topics_.fleet_queue(said.queue, k_status);
             once.payload = encode_queue_status(said.queue, {}, {}, text, sys::wall_now());
             if (const auto sent = session.publish(std::move(once)); !sent) sys::log(sys::Level::debug, sent.error().message);
         }
@@ -377,18 +353,17 @@ void Pools::tick(mqtt::Session& session, mqtt::Board& board, SteadyTime now) {
     if (!session.connected()) return;
     if (epoch_ != session.epoch()) {
         epoch_ = session.epoch();
-        listened_.clear();
-        served_ = true;
         for (auto& [id, touch] : touched_) touch.watched = false;
     }
     answer(session);
-    listen_to_suts(session);
     expire();
     ask_again(session, now);
     offer(session, now);
     forget_ended(session);
+    look_back(session, now);
     show(board, now);
     if (!book_->open_jobs().empty()) due_ = now + 1s;
+    if (!to_show_.empty() || !left_.empty()) due_ = now + k_show_said;
 }
 
 void Pools::forget_ended(mqtt::Session& session) {
@@ -410,13 +385,19 @@ void Pools::forget_ended(mqtt::Session& session) {
 
 std::string Pools::topic_of(const PoolJob& job) const { return topics_.fleet_queue(job.queue, std::string(k_job) + job.id.str()); }
 
-void Pools::show_queue(const std::string& queue, const std::vector<PoolJob>& jobs, std::map<std::string, std::string>& shown, SteadyTime now) const {
+void Pools::show_queue(const std::string& queue, const std::vector<PoolJob>& open, const std::vector<PoolJob>& ended, mqtt::Board& board, SteadyTime now) {
+    const auto status = topics_.fleet_queue(queue, k_status);
     const auto serves = serving(queue, now);
-    const auto answered = last_answer_.find(queue);
-    shown[topics_.fleet_queue(queue, "status")] =
-        encode_queue_status(queue, jobs, serves, answered == last_answer_.end() ? std::string() : answered->second, sys::wall_now());
+    if (serves.empty() && open.empty()) {
+        last_answer_.erase(queue);
+        board.clear(status);
+    } else {
+        const auto answered = last_answer_.find(queue);
+        board.set(status, encode_queue_status(queue, open, serves, answered == last_answer_.end() ? std::string() : answered->second, sys::wall_now()));
+    }
+    std::set<std::string> shown;
     std::size_t position = 0;
-    for (const auto& job : jobs) {
+    for (const auto& job : open) {
         const bool granted = job.state == State::granted;
         if (!granted) ++position;
         const auto found = touched_.find(job.id);
@@ -424,26 +405,52 @@ void Pools::show_queue(const std::string& queue, const std::vector<PoolJob>& job
         auto wait = job.cancel ? "canceled; waiting for " + job.sut : touch.confirmed ? std::string() : "waiting for " + job.sut;
         if (!touch.trouble.empty()) wait = "waiting for " + job.sut + ", which is gone: " + touch.trouble;
         const auto why = granted ? wait : serves.empty() ? "no SUT serves the queue any more" : why_none(serves);
-        shown[topic_of(job)] = encode_queue_job(job, granted || position > k_positions_shown ? 0 : position, granted ? touch.shown : "", why);
+        board.set(*shown.insert(topic_of(job)).first, encode_queue_job(job, granted || position > k_positions_shown ? 0 : position, granted ? touch.shown : "", why));
     }
+    for (const auto& job : ended) board.set(*shown.insert(topic_of(job)).first, encode_queue_job(job, 0, {}, {}));
+    auto& before = shown_jobs_[queue];
+    for (const auto& topic : before)
+        if (!shown.contains(topic)) board.clear(topic);
+    before = std::move(shown);
+    if (before.empty()) shown_jobs_.erase(queue);
+}
+
+/// What an earlier life showed and this one does not, it cannot take back itself.
+void Pools::look_back(mqtt::Session& session, SteadyTime now) {
+    if (looked_back_) return;
+    const std::array filters{topics_.fleet_queue("+", k_status), topics_.fleet_queue("+", std::string(k_job) + "+")};
+    const auto log = [](const Result<void>& done) {
+        if (!done) sys::log(sys::Level::debug, done.error().message);
+    };
+    if (std::exchange(look_back_epoch_, epoch_) != epoch_) {
+        look_back_until_ = now + k_look_back;
+        for (const auto& filter : filters) log(session.subscribe({filter, 1, true}));
+    } else if (now >= look_back_until_) {
+        looked_back_ = true;
+        for (const auto& filter : filters) log(session.unsubscribe(filter));
+    }
+}
+
+void Pools::hear_own(const std::string& topic, const std::string& payload) {
+    if (!payload.empty()) left_.insert(topic);
 }
 
 /// A queue that is shown can be submitted to: nothing is before the first connection that hears submits.
 void Pools::show(mqtt::Board& board, SteadyTime now) {
     if (intake_ && intake_->epoch() == 0) return;
-    if (!std::exchange(changed_, false) && shown_revision_ == book_->revision() && now < show_at_) return;
-    show_at_ = now + k_show_again;
-    shown_revision_ = book_->revision();
-    std::map<std::string, std::vector<PoolJob>> jobs;
-    for (const auto& queue : shared_) jobs[queue];
-    for (auto& job : book_->open_jobs()) jobs[job.queue].push_back(std::move(job));
-    std::map<std::string, std::string> shown;
-    for (const auto& [queue, its_jobs] : jobs) show_queue(queue, its_jobs, shown, now);
-    for (const auto& job : book_->ended_jobs()) shown[topic_of(job)] = encode_queue_job(job, 0, {}, {});
-    for (const auto& [topic, payload] : shown) board.set(topic, payload);
-    for (const auto& [topic, payload] : shown_)
-        if (!shown.contains(topic)) board.clear(topic);
-    shown_ = std::move(shown);
+    const auto revision = book_->revision();
+    const bool jobs_changed = std::exchange(shown_revision_, revision) != revision;
+    if (!jobs_changed && now < (to_show_.empty() && left_.empty() ? show_at_ + k_show_again : show_at_ + k_show_said)) return;
+    show_at_ = now;
+    std::map<std::string, std::vector<PoolJob>> open, ended;
+    for (auto& job : book_->open_jobs()) open[job.queue].push_back(std::move(job));
+    for (auto& job : book_->ended_jobs()) ended[job.queue].push_back(std::move(job));
+    for (const auto* queues : {&open, &ended})
+        for (const auto& [queue, jobs] : *queues) to_show_.insert(queue);
+    for (const auto& [queue, topics] : shown_jobs_) to_show_.insert(queue);
+    for (const auto& queue : std::exchange(to_show_, {})) show_queue(queue, open[queue], ended[queue], board, now);
+    for (const auto& topic : std::exchange(left_, {}))
+        if (board.get(topic).empty()) board.clear(topic);
 }
 
 }  // namespace sutfleet

@@ -30,6 +30,8 @@ class Pools {
 
     /// What is to be subscribed for it, beside what it asks for itself.
     [[nodiscard]] static std::vector<mqtt::Subscription> subscriptions(const Topics& topics);
+    /// What was retained on `fleet/queue/<queue>/status` or `…/job/<id>`, as long as that is subscribed.
+    void hear_own(const std::string& topic, const std::string& payload);
     /// What a SUT has said, on `submit_status`, `agent`, `job/<id>` or `res/<verb>`.
     void hear(const SutName& sut, std::string_view level, const std::string& payload, SteadyTime now);
     /// The queues that a SUT serves, and why it cannot take a job as the supervisor sees it; nothing: it is gone.
@@ -75,11 +77,10 @@ class Pools {
     void end(PoolJob job, std::string result, std::string reason, std::optional<int> exit);
     void forget_ended(mqtt::Session& session);
     void show(mqtt::Board& board, SteadyTime now);
-    void listen_to_suts(mqtt::Session& session);
-    void listen_to(mqtt::Session& session, const SutName& sut);
+    void look_back(mqtt::Session& session, SteadyTime now);
     void serve(const SutName& sut, const std::set<std::string>& queues, bool served);
     void changed(const SutName& sut);
-    void show_queue(const std::string& queue, const std::vector<PoolJob>& jobs, std::map<std::string, std::string>& shown, SteadyTime now) const;
+    void show_queue(const std::string& queue, const std::vector<PoolJob>& open, const std::vector<PoolJob>& ended, mqtt::Board& board, SteadyTime now);
     /// Of the SUTs that serve it, with what they say.
     [[nodiscard]] std::map<SutName, PoolSut> serving(const std::string& queue, SteadyTime now) const;
     [[nodiscard]] std::string topic_of(const PoolJob& job) const;
@@ -91,10 +92,6 @@ class Pools {
     std::unique_ptr<PoolBook> book_;
     std::map<SutName, PoolSut> suts_;
     std::map<std::string, std::set<SutName>> serving_;  ///< by queue
-    std::set<std::string> shared_;                      ///< queues that are more than one SUT's own name
-    std::set<SutName> listened_;  ///< whose `submit_status` is subscribed, over this connection
-    bool served_ = true;          ///< who serves what may have changed since
-    std::uint64_t listened_revision_ = 0;
     struct Said {
         std::string submit_status, agent;
         SteadyTime refused_until{};
@@ -104,8 +101,12 @@ class Pools {
     std::map<JobId, Touch> touched_;
     std::map<JobId, std::map<SutName, SteadyTime>> forbidden_;  ///< by a SUT's submit policy, and until when that is believed
     std::map<std::string, std::string> last_answer_;  ///< by queue
-    std::map<std::string, std::string> shown_;        ///< topics of ours on the broker, and what was put there
-    bool changed_ = true;  ///< something that is shown
+    std::set<std::string> to_show_;                            ///< queues of which something may be different
+    std::map<std::string, std::set<std::string>> shown_jobs_;  ///< topics on the broker, by queue
+    std::set<std::string> left_;                               ///< topics of queues that were heard, by us or an earlier life
+    bool looked_back_ = false;                                 ///< over one connection, for long enough
+    std::uint64_t look_back_epoch_ = 0;
+    SteadyTime look_back_until_{};
     std::uint64_t shown_revision_ = 0;
     SteadyTime show_at_{};
     std::uint64_t epoch_ = 0, used_ = 0;

@@ -16,7 +16,7 @@ void Pools::settle_gone(const SutName& sut, const JobId& id, unsigned number, co
     if (!job || job->state != PoolJob::State::granted || job->sut != sut.str() || job->number != number) return;
     if (!word) {
         touched_[id].trouble = word.error().message;
-        changed_ = true;
+        to_show_.insert(job->queue);
         return;
     }
     switch (word->kind) {

@@ -87,10 +87,34 @@ async function quiet() {
 const cpu = (pid) => fs.readdirSync(`/proc/${pid}/task`)
   .reduce((sum, task) => sum + Number(fs.readFileSync(`/proc/${pid}/task/${task}/schedstat`, 'utf8').split(' ')[0]) / 1e9, 0);
 
+/** What a probe costs the whole machine, in CPU seconds: a row of them, at the pace of a large fleet's, beside what is used anyway. */
+async function probeCost(names) {
+  const use = async (work) => {
+    const from = times();
+    const begin = performance.now();
+    await work();
+    await sleep(Math.max(0, 15_000 - (performance.now() - begin)));
+    return busy(from, times()) * seconds(begin) * os.cpus().length;
+  };
+  const anyway = await use(() => {});
+  const made = 60;
+  const probing = await use(async () => {
+    for (let i = 0; i < made; i += 1) {
+      const { Id: id } = JSON.parse(await call('POST', `/containers/${container(names[i % names.length])}/exec`, { Cmd: ['/opt/sutfleet/bin/healthcheck'], AttachStdout: true }));
+      await call('POST', `/exec/${id}/start`, {});
+    }
+  });
+  return (probing - anyway) / made;
+}
+
 async function main() {
   const running = new Set();
-  const events = spawn('docker', ['events', '--filter', 'event=start', '--format', '{{.Actor.Attributes.name}}']);
-  readline.createInterface({ input: events.stdout }).on('line', (name) => running.add(name));
+  let probes = 0;
+  const events = spawn('docker', ['events', '--filter', 'event=start', '--filter', 'event=exec_start', '--format', '{{.Actor.Attributes.name}} {{.Action}}']);
+  readline.createInterface({ input: events.stdout }).on('line', (line) => {
+    const [name, action] = line.split(' ');
+    action === 'start' ? running.add(name) : (probes += 1);
+  });
   const explorer = await Explorer.open();
   const isOk = (sut) => explorer.get(`${sut}/agent`) === 'ok';
   const write = (sut, more = '') => fs.writeFileSync(path.join(sutDir, `${sut}.conf`), `description: benchmark\n${more}`);
@@ -148,13 +172,19 @@ async function main() {
   const pid = inspect(byRole('supervisor')).State.Pid;
   const used = cpu(pid);
   const machine = times();
+  const probed = probes;
   begin = performance.now();
-  await sleep(30000);
+  await sleep(60000);
   const share = busy(machine, times()) * 100;
-  row('supervisor at rest, % of a core', ((cpu(pid) - used) / seconds(begin) * 100).toFixed(2), `${count} agents; aim: under 0.5 with 200`);
-  const interval = inspect(container(suts[0])).Config.Healthcheck.Interval / 1e9;
-  row('health probe interval chosen, s', interval.toFixed(0));
-  row('all at rest, % of the machine', share.toFixed(2), 'probes, heartbeats, engine and broker; aim: probes under 2');
+  const lasted = seconds(begin);
+  const probesRate = (probes - probed) / lasted;
+  row('supervisor at rest, % of a core', ((cpu(pid) - used) / lasted * 100).toFixed(2), `${count} agents; aim: under 0.5 with 200`);
+  const intervals = new Set(suts.map((sut) => inspect(container(sut)).Config.Healthcheck.Interval / 1e9));
+  row('health probe intervals chosen, s', [...intervals].join(' '));
+  row('all at rest, % of the machine', share.toFixed(2), 'probes, heartbeats, engine and broker together');
+  const cost = await probeCost(suts);
+  row('a probe, ms of CPU', (cost * 1000).toFixed(0), `${probesRate.toFixed(2)} a second`);
+  row('  of that, probes, % of the machine', (probesRate * cost / os.cpus().length * 100).toFixed(2), 'aim: under 2');
   const hung = container(suts[count - 1]);
   begin = performance.now();
   process.kill(inspect(hung).State.Pid, 'SIGSTOP');

@@ -40,6 +40,16 @@ test('jobs go to whichever is idle, each to one, and once', async () => {
   assert.deepEqual(ran.flat().sort(), Array.from({ length: 20 }, (_, n) => `each-${n}`).sort());
 });
 
+test('a SUT without `queues` serves one of its own name, and its status says with what it is busy', async () => {
+  const own = () => explorer.json('fleet/queue/alpha/status');
+  await until('it is idle', () => own()?.length === 0 && own().serves.join() === 'alpha' && !own().busy.alpha, 60);
+  const id = `own-${Date.now()}`;
+  explorer.publish('alpha/submit', JSON.stringify({ id, command: 'sleep 300' }));
+  await until('it is busy with that', () => own().busy.alpha?.startsWith(`busy: ${id}`));
+  explorer.publish('alpha/cmd/cancel', id);
+  await until('it is idle again', () => !own().busy.alpha);
+});
+
 test('a queue that nobody serves is refused at once', async () => {
   const mark = explorer.mark();
   explorer.publish('fleet/queue/nobody/submit', 'true');
@@ -58,6 +68,7 @@ test('where all SUTs of the queue are down a job is taken, and the answer says s
     assert.equal(sutctl('cancel', '--queue', 'dark', 'in-the-dark').code, 0);
   } finally {
     fs.unlinkSync(conf);
+    await until('nobody serves it, and nothing waits', () => explorer.get('fleet/queue/dark/status') === '', 60);
   }
 });
 

@@ -8,6 +8,7 @@ const path = require('node:path');
 const { stack, container, docker, inspect, byRole, ran, sutctl, until } = require('./support.js');
 
 const other = `${stack}-other`;
+const taken = `${other}-taken`; // a network on a device that a bridge has
 const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'sutfleet-test-'));
 const write = (sut, conf) => fs.writeFileSync(path.join(folder, `${sut}.conf`), JSON.stringify(conf));
 const found = (what, ...words) => docker(what, ...words, '-q', '--filter', `label=io.sutfleet.stack=${other}`).split('\n').filter(Boolean);
@@ -19,7 +20,7 @@ test.before(() => {
   const env = {
     SUTFLEET_STACK: other, SUTFLEET_NETWORK: `${stack}-bus`, SUTFLEET_BROKER: 'mqtt://127.0.0.1:1', SUTFLEET_STATE_DIR: '/tmp/state', SUTFLEET_AUTH_DIR: '/tmp/auth',
     SUTFLEET_SECRETS_DIR: '/tmp/secrets', SUTFLEET_AGENT_IMAGE: `sutfleet/agent:${process.env.SUTFLEET_TAG}`, SUTFLEET_ALLOW_MOUNTS: '/srv/no-such-folder,/dev/no-such-device',
-    SUTFLEET_ALLOW_NETWORKS: 'no-such-network',
+    SUTFLEET_ALLOW_NETWORKS: `no-such-network,${taken}`,
   };
   const socket = process.env.SUTFLEET_SOCKET ?? '/var/run/docker.sock';
   docker('run', '-d', '--name', other, '--label', `io.sutfleet.stack=${other}`, '--label', 'io.sutfleet.role=supervisor', '--network', 'none', '--read-only', '--tmpfs', '/tmp',
@@ -29,6 +30,7 @@ test.after(async () => {
   docker('rm', '-f', other); // first: it would make its agents anew
   for (const id of found('ps', '-a')) docker('rm', '-f', '-v', id);
   for (const name of found('volume', 'ls')) docker('volume', 'rm', '-f', name);
+  docker('network', 'rm', taken);
   fs.rmSync(folder, { recursive: true });
 });
 
@@ -41,11 +43,15 @@ test('the same SUT name twice: each supervisor has its own agent, and plans noth
   assert.equal((await ran('docker', 'exec', other, 'supervisor', '--plan')).out, 'nothing to do\n');
 });
 
-test('a mount, a device and a network that are not there have their own reasons, and hold up nobody', async () => {
+test('a mount, a device and a network that are not there, or taken, have their own reasons, and hold up nobody', async () => {
+  const devices = '/sys/class/net';
+  const parent = fs.readdirSync(devices).find((one) => fs.existsSync(path.join(devices, one, 'brport'))); // of one of the running containers
+  docker('network', 'create', '-d', 'macvlan', '-o', `parent=${parent}`, taken);
   write('m-mount', { mounts: [{ source: '/srv/no-such-folder', target: '/data' }] });
   write('m-device', { devices: ['/dev/no-such-device'] });
   write('m-network', { network: 'no-such-network' });
-  for (const [sut, why] of [['m-mount', 'mount source missing'], ['m-device', 'device missing'], ['m-network', 'network missing']])
+  write('m-taken', { network: taken });
+  for (const [sut, why] of [['m-mount', 'mount source missing'], ['m-device', 'device missing'], ['m-network', 'network missing'], ['m-taken', 'device taken']])
     await until(async () => `${sut} fails as ${why}`, async () => (await logs()).includes(`sut=${sut} create failed: ${why}: `), 60);
   write('beside', {});
   await until('one beside them runs', () => inspect(`${other}-beside`)?.State.Running, 60);

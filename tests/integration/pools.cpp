@@ -598,25 +598,51 @@ TEST_CASE("queues: bytes that are not text, and a full disk, are refused with th
     CHECK_FALSE(again->find(*JobId::parse("large")));
 }
 
-TEST_CASE("queues: a SUT's status is listened to while it may get a job from here, and no longer than it is there") {
+TEST_CASE("queues: each that a SUT serves has a status, its own name's too, as long as it does; what an earlier life left is cleared") {
     const test::TempFolder folder;
     auto pools = *Pools::open(folder.path() + "/queues.journal", Topics());
     Wire wire;
     mqtt::Board board;
-    const auto alpha = *SutName::parse("alpha"), bravo = *SutName::parse("bravo"), charlie = *SutName::parse("charlie");
-    const auto listened = [&] {
-        pools->tick(wire, board, sys::steady_now());
-        return wire.subscribed;
+    auto now = sys::steady_now();
+    const auto tick = [&](std::chrono::milliseconds later = 1s) { pools->tick(wire, board, now += later); };
+    const auto status = [&](const std::string& queue) { return board.get("fleet/queue/" + queue + "/status"); };
+    const auto alpha = *SutName::parse("alpha"), bravo = *SutName::parse("bravo");
+    pools->set_sut(alpha, PoolSut{{"alpha"}});
+    pools->set_sut(bravo, PoolSut{{"bravo", "rack"}});
+    tick();
+    CHECK(status("alpha") == R"({"queue":"alpha","length":0,"oldest_wait":0,"serves":["alpha"],"busy":{"alpha":"has said nothing yet"},"waiting":[],"said":null})");
+    for (const auto* level : {"agent", "submit_status"}) pools->hear(alpha, level, level == std::string("agent") ? "ok" : "ready: publish a command", now);
+    tick(10ms);
+    CHECK(pools->due());  // soon, with what else is said until then
+    CHECK_FALSE(test::has(status("alpha"), R"("busy":{})"));
+    tick();
+    CHECK(test::has(status("alpha"), R"("busy":{})"));
+    CHECK(test::has(status("rack"), R"("serves":["bravo"])"));
+    CHECK_FALSE(pools->due());
+    pools->hear(alpha, "submit_status", "busy: j-1, 0 queued", now);
+    tick();
+    CHECK(test::has(status("alpha"), R"("busy":{"alpha":"busy: j-1, 0 queued"})"));
+
+    pools->set_sut(bravo, PoolSut{{"bravo"}});
+    tick();
+    CHECK(status("rack").empty());
+    CHECK_FALSE(status("bravo").empty());
+
+    wire.sent.clear();
+    CHECK(wire.subscribed == std::set<std::string>{"fleet/queue/+/status", "fleet/queue/+/job/+"});
+    pools->hear_own("fleet/queue/alpha/status", "ours");
+    pools->hear_own("fleet/queue/old/status", "of a queue that no SUT serves any more");
+    pools->hear_own("fleet/queue/alpha/job/old", "{}");
+    const auto shown = status("alpha");
+    tick();
+    board.flush(wire, now);
+    CHECK(status("alpha") == shown);
+    const auto cleared = [&](const std::string& topic) {
+        return std::ranges::any_of(wire.sent, [&](const Letter& one) { return one.topic == topic && one.payload.empty(); });
     };
-    using Filters = std::set<std::string>;
-    for (const auto& sut : {alpha, bravo, charlie}) pools->set_sut(sut, PoolSut{{sut.str()}});
-    CHECK(listened() == Filters{});
-    pools->set_sut(bravo, PoolSut{{"bravo", "charlie"}});
-    CHECK(listened() == Filters{"bravo/submit_status", "charlie/submit_status"});
-    pools->book().accept("alpha", "true", false, {}, {}, sys::wall_now());
-    CHECK(listened() == Filters{"alpha/submit_status", "bravo/submit_status", "charlie/submit_status"});
-    pools->set_sut(bravo, std::nullopt);
-    CHECK(listened() == Filters{"alpha/submit_status", "charlie/submit_status"});
-    pools->set_sut(bravo, PoolSut{{"alpha"}});
-    CHECK(listened() == Filters{"alpha/submit_status", "bravo/submit_status", "charlie/submit_status"});
+    CHECK(cleared("fleet/queue/old/status"));
+    CHECK(cleared("fleet/queue/alpha/job/old"));
+    CHECK_FALSE(cleared("fleet/queue/alpha/status"));
+    for (int i = 0; i < 11; ++i) tick();
+    CHECK(wire.subscribed.empty());
 }

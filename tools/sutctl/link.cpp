@@ -103,12 +103,22 @@ void Link::look() {
     std::ranges::copy(drained.acknowledged, std::back_inserter(acknowledged_));
 }
 
+/// Told once for each loss, also for one that was over before anybody looked, and before what was heard after it.
+Heard Link::lost(std::uint64_t heard_from) {
+    up_ = false;
+    heard_from_ = heard_from;
+    return {Heard::Kind::lost, {}};
+}
+
 Heard Link::next(SteadyTime deadline) {
     const auto settle = Clock::now() + k_settle_limit;
     for (;;) {
         if (signals_.take()) return {Heard::Kind::interrupted, {}};
         look();
         while (!inbox_.empty()) {
+            const auto from = inbox_.front().origin.number;
+            const auto before = std::exchange(heard_from_, from);
+            if (before != 0 && before != from && up_) return lost(from);
             auto message = std::move(inbox_.front());
             inbox_.pop_front();
             if (message.topic != k_sentinel) return {Heard::Kind::message, std::move(message)};
@@ -116,11 +126,12 @@ Heard Link::next(SteadyTime deadline) {
         }
         const bool up = session_->connected();
         if (up && session_->epoch() != epoch_) {
+            if (up_) return lost(0);
             epoch_ = session_->epoch();
             up_ = true;
             return {Heard::Kind::back, {}};
         }
-        if (!up && std::exchange(up_, false)) return {Heard::Kind::lost, {}};
+        if (!up && up_) return lost(0);
         // A broker without $SYS: after a while of silence nothing more is to come.
         if (!settled_ && Clock::now() >= settle) {
             settled_ = true;

@@ -42,6 +42,7 @@ class Link {
     Link(sys::Wake wake, const sys::Signals& signals) : wake_(std::move(wake)), signals_(signals) {}
     Outcome<> connect(const Connection& connection);
     void look();
+    Heard lost(std::uint64_t heard_from);
     void wait(SteadyTime deadline) const;
 
     sys::Wake wake_;
@@ -50,7 +51,7 @@ class Link {
     std::vector<mqtt::PublishId> acknowledged_;
     bool settled_ = false;
     bool up_ = true;
-    std::uint64_t epoch_ = 0;
+    std::uint64_t epoch_ = 0, heard_from_ = 0;  ///< the latter: the connection of the newest message
     std::unique_ptr<mqtt::Session> session_;  ///< last: it uses the wake
 };
 
