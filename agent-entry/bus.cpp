@@ -52,9 +52,11 @@ std::optional<double> mean_run_seconds(const std::vector<JobRecord>& done) {
 }  // namespace
 
 void Agent::hear_broker(SteadyTime now) {
-    // What comes before the connection is whole could not be answered: it waits.
-    auto drained = session_->connected() ? session_->drain() : mqtt::Drained{};
-    if (session_->connected() && session_->epoch() != epoch_) {
+    // What comes before the connection is whole could not be answered: it waits, and so does what is said of a submit that
+    // waited in the session, of which only the newest would be left.
+    const bool connected = session_->connected();
+    auto drained = connected ? session_->drain() : mqtt::Drained{};
+    if (connected && session_->epoch() != epoch_) {
         epoch_ = session_->epoch();
         uptime_asked_.reset();
         tails_.clear();
@@ -75,7 +77,7 @@ void Agent::hear_broker(SteadyTime now) {
         if (current_) current_->feed.acknowledged(id);
     }
     settle_repeats(drained.messages, now);
-    const auto answers = book_->take_answers();
+    const auto answers = connected ? book_->take_answers() : std::vector<JobBook::Answer>{};
     if (!drained.messages.empty() || !answers.empty()) settle_journal();  // what is said now may tell of a job that has just ended
     if (!drained.messages.empty()) begin_granted(now);  // a command may be meant for the job that came just before it
     for (const auto& message : drained.messages) hear(message, now);

@@ -328,6 +328,20 @@ TEST_CASE("the oldest job folders go when there is too much of them; their ids s
     CHECK(lab.says("res/prune", "expected nothing or dry-run"));
 }
 
+TEST_CASE("what is submitted while the agent is away is answered where everybody can see it, each in its turn") {
+    Lab lab(AGENT_ENTRY);
+    REQUIRE(lab.says("submit_status", "ready"));
+    for (int round = 0; round < 5; ++round) {
+        lab.agent->stop(SIGTERM);
+        for (const auto* one : {"a", "b"}) lab.submit(R"({"id":"away-)" + std::to_string(round) + one + R"(","command":"true"})");
+        lab.submit(R"({"no such key":1})");
+        lab.agent->start();
+        for (const auto* one : {"a:", "b:"})
+            CHECK(eventually([&] { return std::ranges::any_of(lab.all("submit_status"), [&](const auto& text) { return has(text, "accepted away-" + std::to_string(round) + one); }); }));
+        CHECK(lab.says("submit_status", "rejected: "));
+    }
+}
+
 TEST_CASE("a secret's value is in no log, on no topic and not on stdout") {
     Lab lab(AGENT_ENTRY);
     const auto folder = lab.agent->folder() + "/secrets";
