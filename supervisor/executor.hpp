@@ -66,7 +66,7 @@ class Executor {
     ~Executor();
     void submit(Task task);
     std::vector<Outcome> take();
-    /// By which a container that is made next chooses the interval of its probes: a folder is known as a whole by then.
+    /// By which a container that is made next chooses the interval of its probes.
     void set_fleet_size(std::size_t agents) { fleet_size_ = agents; }
 
   private:

@@ -221,6 +221,7 @@ std::optional<SteadyTime> Supervisor::observe_confs(SteadyTime now) {
         confs_.touch_all();
     }
     auto again = confs_.look(now);
+    executor_->set_fleet_size(std::max(confs_.files().size(), fleet_.totals().agents));  // at once: containers of the first are being made
     auto changed = confs_.take_changed();
     changed.merge(observe_secrets(changed, now));
     if (const auto due = secrets_.due()) keep_sooner(again, due);
@@ -286,7 +287,6 @@ void Supervisor::want(const SutName& sut, const std::string& also_changed) {
 }
 
 void Supervisor::act(SteadyTime now) {
-    executor_->set_fleet_size(fleet_.totals().agents);
     const auto retries = static_cast<std::size_t>(std::ranges::count_if(under_way_, [](const auto& one) { return one.second.retry; }));
     const auto left = [](std::size_t limit, std::size_t used) { return limit - std::min(limit, used); };
     for (const auto& action : fleet_.take(left(k_workers, under_way_.size()), left(k_retry_workers, retries)))
