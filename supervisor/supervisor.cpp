@@ -140,7 +140,7 @@ Result<void> Supervisor::connect() {
     // A heartbeat that is lost is followed by another: at QoS 0 it needs no acknowledgement.
     options.subscriptions = {{topics_.of_all(k_agent), 0, true},      {topics_.of_all(k_jobs), 1, true},
                              {topics_.of_all(k_submit), 1, true},     {topics_.fleet_command("+"), 1, false},
-                             {topics_.of_all("cmd/resume"), 1, false},  {topics_.fleet_sut("+"), 1, true}};
+                             {topics_.of_all("cmd/resume"), 1, false},  {topics_.fleet_sut("+"), 1, true, false}};
     for (auto& one : Pools::subscriptions(topics_)) options.subscriptions.push_back(std::move(one));
     session_ = mqtt::Session::open(std::move(options), wake_,
                                    [this](const mqtt::Message& message) { return said_again_.take(message, sys::steady_now()); });

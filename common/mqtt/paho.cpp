@@ -128,7 +128,7 @@ Message from_paho(const ::mqtt::message& message) {
 
 ::mqtt::subscribe_options subscribe_options(const Subscription& wanted) {
     return ::mqtt::subscribe_options(
-        false, true,
+        !wanted.own, true,
             wanted.retained ? ::mqtt::subscribe_options::SEND_RETAINED_ON_SUBSCRIBE
                             : ::mqtt::subscribe_options::DONT_SEND_RETAINED);
 }

@@ -55,6 +55,7 @@ struct Subscription {
     std::string filter;
     int qos = 1;
     bool retained = false;  ///< whether the retained messages are wanted (MQTT 5, 3.8.3.1: retain handling)
+    bool own = true;        ///< whether what this client publishes itself is wanted (as above: no local)
 };
 
 struct Will {

@@ -424,7 +424,7 @@ void Pools::look_back(mqtt::Session& session, SteadyTime now) {
     };
     if (std::exchange(look_back_epoch_, epoch_) != epoch_) {
         look_back_until_ = now + k_look_back;
-        for (const auto& filter : filters) log(session.subscribe({filter, 1, true}));
+        for (const auto& filter : filters) log(session.subscribe({filter, 1, true, false}));
     } else if (now >= look_back_until_) {
         looked_back_ = true;
         for (const auto& filter : filters) log(session.unsubscribe(filter));

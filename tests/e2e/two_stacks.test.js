@@ -30,7 +30,7 @@ test.after(async () => {
   docker('rm', '-f', other); // first: it would make its agents anew
   for (const id of found('ps', '-a')) docker('rm', '-f', '-v', id);
   for (const name of found('volume', 'ls')) docker('volume', 'rm', '-f', name);
-  docker('network', 'rm', taken);
+  for (const id of found('network', 'ls')) docker('network', 'rm', id);
   fs.rmSync(folder, { recursive: true });
 });
 
@@ -46,7 +46,7 @@ test('the same SUT name twice: each supervisor has its own agent, and plans noth
 test('a mount, a device and a network that are not there, or taken, have their own reasons, and hold up nobody', async () => {
   const devices = '/sys/class/net';
   const parent = fs.readdirSync(devices).find((one) => fs.existsSync(path.join(devices, one, 'brport'))); // of one of the running containers
-  docker('network', 'create', '-d', 'macvlan', '-o', `parent=${parent}`, taken);
+  docker('network', 'create', '--label', `io.sutfleet.stack=${other}`, '-d', 'macvlan', '-o', `parent=${parent}`, taken);
   write('m-mount', { mounts: [{ source: '/srv/no-such-folder', target: '/data' }] });
   write('m-device', { devices: ['/dev/no-such-device'] });
   write('m-network', { network: 'no-such-network' });
