@@ -176,7 +176,7 @@ int Supervisor::run() {
         if (!look_runs_) keep_sooner(until, next_look_);
         if (!looks_again_.empty()) keep_sooner(until, looks_again_.begin()->first);
         settle_gone(now);
-        pools_->tick(*session_, board_, now);
+        if (confs_.known()) pools_->tick(*session_, board_, now);
         keep_sooner(until, pools_->due());
         board_.flush(*session_, now);
         measure(now);
@@ -377,6 +377,7 @@ void Supervisor::settle(const Outcome& outcome, SteadyTime now) {
     const std::string verb(to_string(outcome.action.verb)), at = now_text(), result = error.empty() ? "ok" : error;
     last_actions_[sut] = {verb, outcome.action.reason, at, result};
     actions_.add(sut, {verb, outcome.action.reason, at, result});
+    if (link_up_since_ && now - *link_up_since_ >= k_agents_are_back) actions_.remember(sut, {});  // what an earlier life said would have come
     if (!error.empty()) sys::log(Level::error, "sut=" + sut.str() + " " + verb + " failed: " + error);
     say({at, sut.str(), verb, outcome.action.reason, error.empty() ? "ok" : "failed", error, ""});
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "core/json_guard.hpp"
@@ -95,14 +96,17 @@ void Pools::set_sut(const SutName& sut, std::optional<PoolSut> fresh) {
         serve(sut, old->second.queues, false);
         suts_.erase(old);
         said_.erase(sut);
+        refusing_.erase(sut);
         return;
     }
+    if (old != suts_.end() && old->second.queues == fresh->queues && old->second.why == fresh->why) return;
+    serve(sut, fresh->queues, true);  // first: what it serves before and after is served meanwhile
     if (old != suts_.end()) {
-        if (old->second.queues == fresh->queues && old->second.why == fresh->why) return;
         fresh->last_used = old->second.last_used;
-        serve(sut, old->second.queues, false);
+        std::set<std::string> no_more;
+        std::ranges::set_difference(old->second.queues, fresh->queues, std::inserter(no_more, no_more.end()));
+        serve(sut, no_more, false);
     }
-    serve(sut, fresh->queues, true);
     suts_.insert_or_assign(sut, *std::move(fresh));
 }
 
@@ -138,8 +142,7 @@ void Pools::hear_word(const SutName& sut, std::string_view verb, const std::stri
     if (job->state == State::offered && verb == "offer") {
         if (word == "forbidden") return forbid(sut, *job, why, now);
         if (word == "refused") {
-            said_[sut].refused = why;
-            said_[sut].refused_until = now + k_refused_for;
+            refuse(sut, why, now);
             return put_back(*job, sut.str() + ": " + why);
         }
         job->state = State::granted;
@@ -271,10 +274,10 @@ void Pools::answer(mqtt::Session& session) {
                                  : "accepted " + said.id->str() + ": " +
                                        (said.verdict == PoolBook::Verdict::known ? "known" : "position " + std::to_string(said.position)) +
                                        (why.empty() ? why : "; waits: " + why);
-        if (taken || serving_.contains(said.queue)) {
+        if (serving_.contains(said.queue) || (job && job->state != State::ended)) {
             last_answer_[said.queue] = text;
             to_show_.insert(said.queue);
-        } else {  // no queue of ours: said to who listens, and not kept
+        } else {  // a queue that is not shown: said to who listens, and not kept
             mqtt::Publication once;
             once.topic = topics_.fleet_queue(said.queue, k_status);
             once.payload = encode_queue_status(said.queue, {}, {}, text, sys::wall_now());
@@ -290,6 +293,13 @@ void Pools::answer(mqtt::Session& session) {
                                     {"error", taken ? ordered_json(nullptr) : ordered_json(text)}});
         if (const auto sent = session.publish(publication); !sent) sys::log(sys::Level::debug, sent.error().message);
     }
+}
+
+void Pools::refuse(const SutName& sut, const std::string& why, SteadyTime now) {
+    said_[sut].refused = why;
+    said_[sut].refused_until = now + k_refused_for;
+    refusing_.insert(sut);
+    changed(sut);
 }
 
 void Pools::expire() {
@@ -334,7 +344,7 @@ void Pools::ask_again(mqtt::Session& session, SteadyTime now) {
             if (touch.sent == SteadyTime{}) {
                 send(session, job, "offer", now);  // of an earlier life
             } else if (now - touch.sent >= k_offer_limit) {
-                if (sut) said_[*sut].refused = "no answer to an offer", said_[*sut].refused_until = now + k_refused_for;
+                if (sut) refuse(*sut, "no answer to an offer", now);
                 send(session, job, "withdraw", now);
                 put_back(job, job.sut + " did not answer");
             }
@@ -360,9 +370,10 @@ void Pools::tick(mqtt::Session& session, mqtt::Board& board, SteadyTime now) {
     ask_again(session, now);
     offer(session, now);
     forget_ended(session);
-    look_back(session, now);
+    std::erase_if(refusing_, [&](const SutName& sut) { return now >= said_[sut].refused_until && (changed(sut), true); });
     show(board, now);
-    if (!book_->open_jobs().empty()) due_ = now + 1s;
+    look_back(session, now);
+    if (!book_->open_jobs().empty() || !refusing_.empty()) due_ = now + 1s;
     if (!to_show_.empty() || !left_.empty()) due_ = now + k_show_said;
 }
 
@@ -390,11 +401,12 @@ void Pools::show_queue(const std::string& queue, const std::vector<PoolJob>& ope
     const auto serves = serving(queue, now);
     if (serves.empty() && open.empty()) {
         last_answer_.erase(queue);
-        board.clear(status);
+        if (!board.get(status).empty()) board.clear(status);
     } else {
         const auto answered = last_answer_.find(queue);
         board.set(status, encode_queue_status(queue, open, serves, answered == last_answer_.end() ? std::string() : answered->second, sys::wall_now()));
     }
+    const auto why_waits = serves.empty() ? "no SUT serves the queue any more" : why_none(serves);
     std::set<std::string> shown;
     std::size_t position = 0;
     for (const auto& job : open) {
@@ -404,8 +416,7 @@ void Pools::show_queue(const std::string& queue, const std::vector<PoolJob>& ope
         const auto touch = found == touched_.end() ? Touch{} : found->second;
         auto wait = job.cancel ? "canceled; waiting for " + job.sut : touch.confirmed ? std::string() : "waiting for " + job.sut;
         if (!touch.trouble.empty()) wait = "waiting for " + job.sut + ", which is gone: " + touch.trouble;
-        const auto why = granted ? wait : serves.empty() ? "no SUT serves the queue any more" : why_none(serves);
-        board.set(*shown.insert(topic_of(job)).first, encode_queue_job(job, granted || position > k_positions_shown ? 0 : position, granted ? touch.shown : "", why));
+        board.set(*shown.insert(topic_of(job)).first, encode_queue_job(job, granted || position > k_positions_shown ? 0 : position, granted ? touch.shown : "", granted ? wait : why_waits));
     }
     for (const auto& job : ended) board.set(*shown.insert(topic_of(job)).first, encode_queue_job(job, 0, {}, {}));
     auto& before = shown_jobs_[queue];

@@ -74,6 +74,7 @@ class Pools {
     bool keep(const PoolJob& job);
     void forbid(const SutName& sut, PoolJob job, const std::string& why, SteadyTime now);
     void put_back(PoolJob job, const std::string& why);
+    void refuse(const SutName& sut, const std::string& why, SteadyTime now);
     void end(PoolJob job, std::string result, std::string reason, std::optional<int> exit);
     void forget_ended(mqtt::Session& session);
     void show(mqtt::Board& board, SteadyTime now);
@@ -98,6 +99,7 @@ class Pools {
         std::string refused{};
     };
     std::map<SutName, Said> said_;
+    std::set<SutName> refusing_;  ///< until their `refused_until`
     std::map<JobId, Touch> touched_;
     std::map<JobId, std::map<SutName, SteadyTime>> forbidden_;  ///< by a SUT's submit policy, and until when that is believed
     std::map<std::string, std::string> last_answer_;  ///< by queue

@@ -623,9 +623,21 @@ TEST_CASE("queues: each that a SUT serves has a status, its own name's too, as l
     tick();
     CHECK(test::has(status("alpha"), R"("busy":{"alpha":"busy: j-1, 0 queued"})"));
 
+    for (const auto* level : {"agent", "submit_status"}) pools->hear(bravo, level, level == std::string("agent") ? "ok" : "ready: publish a command", now);
+    pools->book().accept("rack", R"({"id":"r-1","command":"true"})", false, {}, {}, sys::wall_now());
+    tick();
+    REQUIRE(test::has(wire.sent.back().topic, "bravo/cmd/offer"));
+    pools->hear(bravo, "res/offer", R"({"status":"ok","data":{"id":"r-1","number":1,"word":"refused","why":"a job came","record":null}})", now);
+    REQUIRE(pools->cancel("rack r-1", wire, now));
+    tick();
+    CHECK(test::has(status("bravo"), R"("busy":{"bravo":"said: a job came"})"));
+    tick(3s);
+    CHECK(test::has(status("bravo"), R"("busy":{})"));  // no job is there to show it for
+
     pools->set_sut(bravo, PoolSut{{"bravo"}});
     tick();
     CHECK(status("rack").empty());
+    CHECK(test::has(board.get("fleet/queue/rack/job/r-1"), "CANCELED"));
     CHECK_FALSE(status("bravo").empty());
 
     wire.sent.clear();

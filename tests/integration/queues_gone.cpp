@@ -2,6 +2,7 @@
 // volume, and the test as the agents.
 #include <doctest/doctest.h>
 
+#include <csignal>
 #include <deque>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -175,6 +176,23 @@ TEST_CASE("queues: the supervisor dies at each step of a job's way, and the next
         day.aa.obey("grant", R"({"id":"mine","number":1})");
         CHECK(day.aa.started.empty());
     }
+}
+
+TEST_CASE("queues: what a supervisor showed of a queue that no SUT serves when the next one starts is taken back") {
+    Lab lab;
+    REQUIRE(lab.says("fleet/queue/lab/status", R"("serves":["aa","bb"])"));
+    lab.publish("fleet/queue/lab/submit", R"({"id":"mine","command":"true"})");
+    REQUIRE(lab.record_says("QUEUED"));
+    lab.publish("fleet/cmd/cancel", "lab mine");
+    REQUIRE(lab.record_says("CANCELED"));
+    lab.signal(SIGTERM);
+    REQUIRE(eventually([&] { return !lab.runs(); }, 30s));
+    for (const auto* sut : {"aa", "bb"}) lab.write_conf(sut, "queues: [new]\nhealth: {max_age: 1d}\n");
+    lab.start();
+    REQUIRE(lab.says("fleet/queue/new/status", R"("serves":["aa","bb"])"));
+    CHECK(eventually([&] { return lab.get("fleet/queue/lab/status").empty(); }, 30s));
+    CHECK(has(lab.get("fleet/queue/lab/job/mine"), "CANCELED"));  // the journal has it
+    CHECK(has(lab.get("fleet/sut/aa"), R"("what":"create")"));    // its own report of the life before
 }
 
 TEST_CASE("queues, a SUT that is gone: what never started there is withdrawn there, and goes to another SUT") {

@@ -63,10 +63,8 @@ bool Program::says(const std::string& text) const {
     return eventually([&] { return has(out(), text); }, std::chrono::seconds{60});
 }
 
-void Program::signal(int signal) const { ::kill(pid_, signal); }
-
 int Program::end(int signal) {
-    this->signal(signal);
+    ::kill(pid_, signal);
     return wait();
 }
 

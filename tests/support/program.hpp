@@ -26,7 +26,6 @@ class Program {
     [[nodiscard]] std::string out() const;  ///< stdout, then stderr
     /// Waits until its output contains the text.
     [[nodiscard]] bool says(const std::string& text) const;
-    void signal(int signal) const;
     [[nodiscard]] int end(int signal);  ///< sends it and waits. @return the exit code
     [[nodiscard]] int wait();           ///< @return the exit code
 

@@ -106,6 +106,7 @@ void Link::look() {
 /// Told once for each loss, also for one that was over before anybody looked, and before what was heard after it.
 Heard Link::lost(std::uint64_t heard_from) {
     up_ = false;
+    epoch_ = 0;  // so that a `back` follows, whatever was seen of it already
     heard_from_ = heard_from;
     return {Heard::Kind::lost, {}};
 }
@@ -128,6 +129,7 @@ Heard Link::next(SteadyTime deadline) {
         if (up && session_->epoch() != epoch_) {
             if (up_) return lost(0);
             epoch_ = session_->epoch();
+            heard_from_ = 0;
             up_ = true;
             return {Heard::Kind::back, {}};
         }
