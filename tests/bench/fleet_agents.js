@@ -109,11 +109,13 @@ async function probeCost(names, probes) {
 
 async function main() {
   const running = new Set();
-  let probes = 0;
+  let probes = 0; // of the fleet: the broker has its own, and agents that were made before have the interval of a smaller one
+  const fleet = new Set(suts.map(container));
   const events = spawn('docker', ['events', '--filter', 'event=start', '--filter', 'event=exec_start', '--format', '{{.Actor.Attributes.name}} {{.Action}}']);
   readline.createInterface({ input: events.stdout }).on('line', (line) => {
     const [name, action] = line.split(' ');
-    action === 'start' ? running.add(name) : (probes += 1);
+    if (action === 'start') running.add(name);
+    else if (fleet.has(name)) probes += 1;
   });
   const explorer = await Explorer.open();
   const isOk = (sut) => explorer.get(`${sut}/agent`) === 'ok';
