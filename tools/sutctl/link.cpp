@@ -106,7 +106,6 @@ void Link::look() {
 /// Told once for each loss, also for one that was over before anybody looked, and before what was heard after it.
 Heard Link::lost(std::uint64_t heard_from) {
     up_ = false;
-    epoch_ = 0;  // so that a `back` follows, whatever was seen of it already
     heard_from_ = heard_from;
     return {Heard::Kind::lost, {}};
 }
@@ -126,14 +125,13 @@ Heard Link::next(SteadyTime deadline) {
             if (!std::exchange(settled_, true)) return {Heard::Kind::settled, {}};
         }
         const bool up = session_->connected();
-        if (up && session_->epoch() != epoch_) {
-            if (up_) return lost(0);
+        if (up_ && (!up || session_->epoch() != epoch_)) return lost(0);
+        if (up && !up_) {
             epoch_ = session_->epoch();
             heard_from_ = 0;
             up_ = true;
             return {Heard::Kind::back, {}};
         }
-        if (!up && up_) return lost(0);
         // A broker without $SYS: after a while of silence nothing more is to come.
         if (!settled_ && Clock::now() >= settle) {
             settled_ = true;
