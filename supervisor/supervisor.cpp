@@ -20,6 +20,7 @@ namespace {
 using namespace std::chrono_literals;
 using sys::Level;
 
+constexpr auto k_finish_limit = 5s;  ///< of the 10 that Docker gives from TERM to KILL
 constexpr auto k_timer_slack = 500ms;  ///< each agent's heartbeat has a timer: those of one moment are one turn
 
 Wanted wanted_of(const ContextFolder& contexts, const Settings& settings, const SutName& sut, const ConfFile& file, const std::string& authority) {
@@ -182,11 +183,23 @@ int Supervisor::run() {
         measure(now);
         wait(until);
     }
+    finish_actions();
     board_.refresh(topics_.fleet_supervisor(), std::string(k_offline));
     board_.flush(*session_, sys::steady_now());
     session_->close(2s);
     sys::log(Level::info, "stopped; the agents run on");
     return 0;
+}
+
+/// What is under way is told as well, with what the next life needs to know of it.
+void Supervisor::finish_actions() {
+    const auto limit = sys::steady_now() + k_finish_limit;
+    for (settle(sys::steady_now()); !under_way_.empty() && sys::steady_now() < limit; settle(sys::steady_now())) {
+        pollfd done{wake_.fd(), POLLIN, 0};
+        ::poll(&done, 1, 100);
+        wake_.clear();
+    }
+    report(sys::steady_now());
 }
 
 void Supervisor::wait(std::optional<SteadyTime> until) {

@@ -62,6 +62,7 @@ class Supervisor {
     }
 
     // supervisor.cpp
+    void finish_actions();
     void wait(std::optional<SteadyTime> until);
     void take_signals();
     std::optional<SteadyTime> observe_confs(SteadyTime now);

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "mqtt/session.hpp"
 #include "private_supervisor.hpp"
 
 using namespace sutfleet;
@@ -184,6 +185,37 @@ TEST_CASE("supervisor: its metrics follow the fleet, and a client that says noth
     CHECK(has(scrape(lab.metrics_socket()), "200 OK"));
     lab.engine.end("sut2", 1);
     CHECK(says("sutfleet_agent_restarts_total 1"));
+}
+
+TEST_CASE("supervisor: what is under way when it is told to end is told, and the next one knows it; what hangs does not keep it from its last word") {
+    Lab lab(2);
+    const auto wake = *sys::Wake::open();
+    mqtt::SessionOptions options;
+    options.url = lab.broker.url();
+    options.client_id = "test";
+    options.subscriptions = {{"fleet/#", 1, true}};
+    const auto session = mqtt::Session::open(std::move(options), wake);
+    std::map<std::string, std::string> heard;
+    const auto says = [&](const std::string& topic, const std::string& text) {
+        return eventually([&] {
+            for (auto& message : session->drain().messages) heard[message.topic] = message.payload;
+            return has(heard[topic], text);
+        }, 30s);
+    };
+    for (const auto* sut : {"sut0", "sut1"}) lab.engine.fail(sut, Fault::hangs);
+    lab.start();
+    REQUIRE(eventually([&] { return lab.engine.hanging() == 2; }, 60s));
+    REQUIRE(says("fleet/supervisor", "online"));
+    lab.signal(SIGTERM);
+    lab.engine.fail("sut0", Fault::none);
+    CHECK(says("fleet/supervisor", "offline"));
+    CHECK(lab.engine.hanging() == 1);
+    CHECK(has(heard["fleet/sut/sut0"], R"("what":"create")"));
+    lab.engine.fail("sut1", Fault::none);
+    REQUIRE(eventually([&] { return !lab.runs(); }));
+    lab.start();
+    REQUIRE(lab.all_run(2));
+    CHECK(says("fleet/sut/sut0", R"("result":"ok"},{"at")"));  // newest first
 }
 
 TEST_CASE("supervisor: its upgrade touches no agent; one that ends is made anew with the new programs, once") {
