@@ -376,6 +376,8 @@ void Supervisor::settle(const Outcome& outcome, SteadyTime now) {
         history.probe = History::Probe::none;
         history.last_beat.reset();
     }
+    if (outcome.action.verb != Verb::probe && outcome.action.verb != Verb::deliver && outcome.result)
+        history.ended_unseen = false;  // what ends from now on ends by itself
     count([&](Metrics& metrics) {
         auto& kind = metrics.actions[std::string(to_string(outcome.action.verb))];
         ++(outcome.result ? kind.done : kind.failed);

@@ -132,12 +132,12 @@ TEST_CASE("pump: a secret that cannot be read is read again until it can") {
     Child child;
     const auto secrets = child.folder.path() + "/secrets";
     deliver(secrets, 1, "other");
-    std::filesystem::create_directories(secrets + "/.g2/TOKEN");  // no file: an error, for root as well
+    std::filesystem::create_directories(secrets + "/.g2");
+    std::filesystem::create_symlink("TOKEN", secrets + "/.g2/TOKEN");  // to itself: an error, for root as well
     std::filesystem::remove(secrets + "/.current");
     std::filesystem::create_symlink(".g2", secrets + "/.current");
     REQUIRE(::write(child.end.get(), "a\n", 2) == 2);
     REQUIRE(eventually([&] { return child.log->end() == 2; }));
-    std::filesystem::remove(secrets + "/.g2/TOKEN");
     REQUIRE(sys::write_file_atomic(secrets + "/.g2/TOKEN", "unread", 0600, sys::Durability::fast));
     REQUIRE(::write(child.end.get(), "unread\n", 7) == 7);
     REQUIRE(eventually([&] { return child.log->end() > 2 && child.log->read(2, 100).bytes.ends_with("\n"); }));

@@ -163,6 +163,20 @@ TEST_CASE("supervisor: what ended while no supervisor was there is started at on
     CHECK_FALSE(lab.engine.runs("sut0"));
 }
 
+TEST_CASE("supervisor: what ended while no supervisor was there, and ends at once whenever it is started, waits as any other") {
+    Lab lab(1);
+    lab.start();
+    REQUIRE(lab.all_run(1));
+    lab.signal(SIGKILL);
+    REQUIRE(eventually([&] { return !lab.runs(); }));
+    lab.engine.end("sut0", 1);
+    lab.engine.end_at_once("sut0", 7);
+    lab.start();
+    CHECK(eventually([&] { return has(lab.log(), "sut=sut0 start: the container ended with 7"); }, 60s));
+    std::this_thread::sleep_for(3s);  // of the 10 that it has to wait
+    CHECK(lab.engine.asked("start", "sut0") == 3);
+}
+
 TEST_CASE("supervisor: its metrics follow the fleet, and a client that says nothing holds up no other for long") {
     Lab lab(5);
     lab.engine.fail("sut1", Fault::refused);

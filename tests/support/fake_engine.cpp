@@ -248,7 +248,13 @@ FakeEngine::Answer FakeEngine::answer_container(const Request& request, const st
         tell(gone, "destroy");
         return {204, ""};
     }
-    if (what == "start") change(*one, "running", "start");
+    if (what == "start") {
+        change(*one, "running", "start");
+        if (const auto ends = end_at_once_.find(one->sut); ends != end_at_once_.end()) {
+            one->exit_code = ends->second;
+            change(*one, "exited", "die");
+        }
+    }
     if (what == "stop" || what == "kill") change(*one, "exited", "die");
     if (what == "exec") return {201, R"({"Id":"exec"})"};
     if (what == "logs") return {200, "a line\n"};
@@ -360,6 +366,11 @@ void FakeEngine::end(const std::string& sut, int exit_code, bool told) {
     one->exit_code = exit_code;
     one->status = "exited";
     if (told) tell(*one, "die");
+}
+
+void FakeEngine::end_at_once(const std::string& sut, int exit_code) {
+    const std::scoped_lock lock(mutex_);
+    end_at_once_[sut] = exit_code;
 }
 
 void FakeEngine::nudge(const std::string& sut) {

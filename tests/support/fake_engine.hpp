@@ -41,6 +41,8 @@ class FakeEngine {
     void fail_images(Fault fault);
     /// The agent's process ends by itself. With `told` false its event is lost.
     void end(const std::string& sut, int exit_code, bool told = true);
+    /// From now on it does so as soon as it is started.
+    void end_at_once(const std::string& sut, int exit_code);
     /// An event that changes nothing.
     void nudge(const std::string& sut);
     void break_events();
@@ -107,6 +109,7 @@ class FakeEngine {
     std::map<std::string, Answer> archives_;
     std::map<std::string, std::string> archives_put_;
     std::map<std::string, Fault> faults_, blind_;
+    std::map<std::string, int> end_at_once_;
     std::set<std::string> lost_images_;
     static constexpr const char* k_images = "/images";  ///< of faults_: no SUT is called that
     std::map<std::string, std::size_t> asked_;
