@@ -200,6 +200,7 @@ void Supervisor::finish_actions() {
         wake_.clear();
     }
     report(sys::steady_now());
+    board_.flush(*session_, sys::steady_now());
 }
 
 void Supervisor::wait(std::optional<SteadyTime> until) {
