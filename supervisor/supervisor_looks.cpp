@@ -131,14 +131,15 @@ void Supervisor::note_summary(const SutName& sut, std::uint64_t number, FoundCon
                               bool unseen) {
     if (is_stale(sut, number)) return;
     const auto* known = fleet_.found(sut);
-    if (known != nullptr && says_the_same(found, *known)) {
-        if (fleet_.history(sut).busy || unseen) return note_one(sut, number, *known, now, unseen);
-        looks_[sut].newest = number;
+    const bool same = known != nullptr && says_the_same(found, *known);
+    const bool closely = !same || known->summary;  // to be looked at
+    if (same && !fleet_.history(sut).busy && !unseen) {
+        if (!closely) looks_[sut].newest = number;  // otherwise the close look is under way, and is not older than this
         return;
     }
     const auto id = found.id;
-    note_one(sut, number, std::move(found), now, unseen);
-    look_at(sut, id);
+    note_one(sut, number, same ? *known : std::move(found), now, unseen);
+    if (closely) look_at(sut, id);
 }
 
 void Supervisor::note_failed_look(const SutName& sut, const Error& error, SteadyTime now) {

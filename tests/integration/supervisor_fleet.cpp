@@ -150,7 +150,7 @@ TEST_CASE("supervisor: what ended while no supervisor was there is started at on
         REQUIRE(eventually([&] { return !lab.runs(); }));
         lab.engine.end("sut0", 143);
         lab.start();
-        REQUIRE(lab.all_run(2));
+        REQUIRE_MESSAGE(lab.all_run(2), lab.log());
     }
     CHECK_FALSE(has(lab.log(), "quarantine"));
     CHECK(has(lab.log(), "sut=sut0 start: it ended while the engine or the supervisor was away"));
@@ -175,6 +175,24 @@ TEST_CASE("supervisor: what ended while no supervisor was there, and ends at onc
     CHECK(eventually([&] { return has(lab.log(), "sut=sut0 start: the container ended with 7"); }, 60s));
     std::this_thread::sleep_for(3s);  // of the 10 that it has to wait
     CHECK(lab.engine.asked("start", "sut0") == 3);
+}
+
+TEST_CASE("supervisor: a close look whose answer comes after that of a later list is not forgotten for it") {
+    Lab lab(1);
+    lab.start();
+    REQUIRE(lab.all_run(1));
+    lab.signal(SIGKILL);
+    REQUIRE(eventually([&] { return !lab.runs(); }));
+    lab.engine.end("sut0", 143);
+    lab.engine.blind("sut0", Fault::late);
+    lab.start();
+    REQUIRE(eventually([&] { return lab.engine.hanging() == 1; }));
+    const auto lists = lab.engine.asked("list");
+    lab.engine.break_events();
+    REQUIRE(eventually([&] { return lab.engine.asked("list") > lists; }));
+    std::this_thread::sleep_for(1s);  // until it is noted
+    lab.engine.blind("sut0", Fault::none);
+    CHECK(lab.all_run(1));
 }
 
 TEST_CASE("supervisor: its metrics follow the fleet, and a client that says nothing holds up no other for long") {

@@ -141,9 +141,13 @@ void FakeEngine::serve_one(sys::UniqueFd connection) {
         return;
     }
     if (!pass_fault(request, connection)) return;
+    give(connection.get(), request);
+}
+
+void FakeEngine::give(int connection, const Request& request) {
     const auto given = answer(request);
-    send_all(connection.get(), "HTTP/1.1 " + std::to_string(given.status) + " X\r\nConnection: close\r\nContent-Length: " +
-                                   std::to_string(given.body.size()) + "\r\n\r\n" + given.body);
+    send_all(connection, "HTTP/1.1 " + std::to_string(given.status) + " X\r\nConnection: close\r\nContent-Length: " +
+                             std::to_string(given.body.size()) + "\r\n\r\n" + given.body);
 }
 
 bool FakeEngine::pass_fault(const Request& request, sys::UniqueFd& connection) {
@@ -162,7 +166,7 @@ bool FakeEngine::pass_fault(const Request& request, sys::UniqueFd& connection) {
         case Fault::conflict: refuse("409 X"); break;
         case Fault::not_found: refuse("404 X"); break;
         case Fault::cut_off: send_all(connection.get(), "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{\"Id\":"); break;
-        default: hung_.emplace_back(sut, std::move(connection)); break;
+        default: hung_.push_back({sut, request, found->second, std::move(connection)}); break;
     }
     return false;
 }
@@ -353,7 +357,10 @@ void FakeEngine::tell(const Container& one, const std::string& action) {
 void FakeEngine::set_fault(std::map<std::string, Fault>& of, const std::string& sut, Fault fault) {
     const std::scoped_lock lock(mutex_);
     of[sut] = fault;
-    std::erase_if(hung_, [&](const auto& hung) { return hung.first == sut; });
+    std::erase_if(hung_, [&](const auto& hung) {
+        if (hung.sut == sut && hung.fault == Fault::late) give(hung.connection.get(), hung.request);
+        return hung.sut == sut;
+    });
 }
 
 void FakeEngine::fail(const std::string& sut, Fault fault) { set_fault(faults_, sut, fault); }

@@ -29,7 +29,8 @@ class FakeEngine {
         conflict,   ///< 409
         not_found,  ///< 404
         cut_off,    ///< half of an answer
-        hangs,      ///< none, until the fault is another
+        hangs,      ///< none, and cut off when the fault is another
+        late,       ///< the right one, when the fault is another
     };
     /// Of the calls that make or change this SUT's container (`POST` on it).
     void fail(const std::string& sut, Fault fault);
@@ -82,7 +83,8 @@ class FakeEngine {
     static bool read_request(int fd, Request& into);
     static void read_head(const std::string& text, Request& into);
     static bool read_chunks(int fd, std::string rest);
-    /// With the lock.
+    /// With the lock, as the next.
+    void give(int connection, const Request& request);
     Answer answer(const Request& request);
     Answer answer_container(const Request& request, const std::string& key, const std::string& verb);
     Answer answer_archive(const Request& request, const Container& one);
@@ -114,7 +116,13 @@ class FakeEngine {
     static constexpr const char* k_images = "/images";  ///< of faults_: no SUT is called that
     std::map<std::string, std::size_t> asked_;
     std::vector<sys::UniqueFd> listeners_;  ///< of events
-    std::vector<std::pair<std::string, sys::UniqueFd>> hung_;  ///< SUT, connection
+    struct Hung {
+        std::string sut;
+        Request request;
+        Fault fault;
+        sys::UniqueFd connection;
+    };
+    std::vector<Hung> hung_;
     unsigned long long last_ = 0;
     std::jthread thread_;
 };
