@@ -65,14 +65,16 @@ void Supervisor::rotate_own(SteadyTime now) {
 }
 
 /// After a delivery: the agent has this one.
-void Supervisor::settle_credential(const SutName& sut, const std::string& credential) {
-    if (!registrar_.rotating(sut)) return;
+Result<void> Supervisor::settle_credential(const SutName& sut, const std::string& credential) {
+    if (!registrar_.rotating(sut)) return {};
+    Result<void> done;
     if (credential == registrar_.newest(sut)) {
-        const auto done = end_rotation(sut, credential);
-        if (done) return;
-        sys::log(sys::Level::error, "sut=" + sut.str() + " its new credential is not the broker's yet: " + done.error().message);
+        done = end_rotation(sut, credential);
+        if (done) return done;
+        done = fail(done.error().with("its new credential is not the broker's yet"));
     }
     fleet_.know(sut).delivered_hash = k_old_credential;  // it was asked for meanwhile, or is to be tried again
+    return done;
 }
 
 /// Of the broker's files, when a connection to it was made: it may be another one, with nothing of what was.

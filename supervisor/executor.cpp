@@ -86,6 +86,7 @@ Outcome Executor::perform(const Task& task) {
         case Verb::start: outcome.result = start(task, outcome); break;
         case Verb::restart: outcome.result = restart(task, outcome); break;
         case Verb::recreate:
+            if (task.evidence) keep_evidence(task, outcome);
             outcome.result = remove(task, true);
             if (outcome.result) outcome.result = create(task, outcome);
             break;
@@ -182,7 +183,8 @@ Result<Courier::Start> Executor::deliver(const Task& task, Outcome& outcome, con
         if (!secrets) return fail(secrets.error());
         deliveries.push_back(*std::move(secrets));
     }
-    deliveries.push_back({conf_volume(settings_, sut), conf_entries(settings_, sut, task.file, build_, task.access, fresh, who)});
+    const auto& build = starts ? build_ : task.programs;
+    deliveries.push_back({conf_volume(settings_, sut), conf_entries(settings_, sut, task.file, build, task.access, fresh, who)});
     if (starts)
         deliveries.push_back({state_volume(settings_, sut),
                               {{VolumeEntry::Kind::folder, ".", {}, 0755, who.uid, who.gid}}});

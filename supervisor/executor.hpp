@@ -30,6 +30,7 @@ struct Task {
     BrokerAccess access;
     std::string delivery_hash{};
     std::string container{}; ///< id of the found one, empty when there is none
+    std::string programs{};  ///< of a deliver: the build of ours that the found one has
     std::chrono::seconds stop_timeout{20};
     bool evidence = false;   ///< of why it is started again is to be kept
     bool hung = false;       ///< restart by KILL: a stopped process takes no TERM

@@ -82,7 +82,8 @@ void Fleet::find(const SutName& sut, std::optional<FoundContainer> found, Steady
     auto& entry = at(sut);
     auto& history = entry.history;
     const bool running = found && found->status == ContainerStatus::running;
-    const bool ended = found && (found->status == ContainerStatus::exited || found->status == ContainerStatus::dead);
+    const auto has_ended = [](const FoundContainer& one) { return one.status == ContainerStatus::exited || one.status == ContainerStatus::dead; };
+    const bool ended = found && has_ended(*found), was_ended = ended && entry.found && entry.found->id == found->id && has_ended(*entry.found);
     // The times of one container are the same text; a summary has none.
     const bool anew = running && (!entry.found || entry.found->id != found->id ||
                                   (!found->summary && !entry.found->summary && entry.found->started_at != found->started_at));
@@ -91,7 +92,7 @@ void Fleet::find(const SutName& sut, std::optional<FoundContainer> found, Steady
         history.running_since = now;
         history.probe = History::Probe::none;
     }
-    history.ended_unseen = ended && (unseen || history.ended_unseen);
+    history.ended_unseen = ended && ((unseen && !was_ended) || history.ended_unseen);
     entry.found = std::move(found);
     touch(sut);
 }

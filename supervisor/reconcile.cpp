@@ -153,16 +153,16 @@ class Pass {
         }
         // An engine never starts what it failed to remove.
         if (found->status == ContainerStatus::dead) {
-            if (may_restart(sut, history)) act(Verb::recreate, sut, "the container is dead");
+            if (!lacks_image(history) && may_restart(sut, history)) act(Verb::recreate, sut, "the container is dead");
             return;
         }
         if (is_asked_to_restart(sut, history, *found, true)) return;
-        if (history.delivered_hash == k_old_credential) return act(Verb::deliver, sut, "it gets a new credential");
+        if (history.delivered_hash == k_old_credential && !history.image) return act(Verb::deliver, sut, "it gets a new credential");
         if (history.delivered_hash != wanted.delivery_hash && !history.image)
             return act(Verb::deliver, sut, history.changed.empty() ? "the conf or a companion changed" : what_changed(history));
         if (!runs(*found) && history.failures >= k_recreate_after) {
             // What an engine that was killed left of a container can keep it from ever starting again.
-            if (may_restart(sut, history))
+            if (!lacks_image(history) && may_restart(sut, history))
                 act(Verb::recreate, sut, "it could not be started, " + std::to_string(history.failures) + " times");
             return;
         }

@@ -56,6 +56,7 @@ Result<void> Registrar::ensure(const Topics& suts) {
 
 Result<Registrar::User> Registrar::make_user(const SutName& sut, std::string_view earlier_line) {
     auto password = sys::read_file(path_of(sut), 1024);
+    if (!password && password.error().kind != ErrorKind::not_found) return fail(password.error());  // the agent may have it
     if (!password || password->empty()) {
         password = auth::make_password();
         if (!password) return fail(password.error());

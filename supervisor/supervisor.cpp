@@ -324,11 +324,14 @@ void Supervisor::begin(const Action& action, SteadyTime now) {
         task.delivery_hash = delivery_hash(settings_, action.sut, file->second, agent_ca_);
         task.stop_timeout = std::chrono::ceil<std::chrono::seconds>(file->second.conf->agent.timeouts.stop) + 10s;
     }
-    if (const auto* found = fleet_.found(action.sut)) task.container = found->id;
-    if (action.verb != Verb::probe && action.verb != Verb::deliver) history.asked = {};
+    const auto* found = fleet_.found(action.sut);
+    if (found != nullptr) task.container = found->id, task.programs = found->programs;
+    if (action.verb != Verb::probe && action.verb != Verb::deliver) under_way.asked = std::exchange(history.asked, {});
     task.hung = history.probe == History::Probe::failed;
     task.retry = history.failures > 0;
-    if (action.verb == Verb::restart || (action.verb == Verb::start && !history.ended_unseen)) {
+    const auto* wanted = fleet_.wanted(action.sut);
+    const bool again = action.verb == Verb::recreate && found != nullptr && wanted != nullptr && found->config_hash == wanted->config_hash;
+    if (action.verb == Verb::restart || again || (action.verb == Verb::start && !history.ended_unseen)) {
         history.restarts.push_back(now);
         task.evidence = true;
         count([](Metrics& metrics) { ++metrics.restarts; });
@@ -348,7 +351,10 @@ void Supervisor::settle(SteadyTime now) {
 void Supervisor::settle(const Outcome& outcome, SteadyTime now) {
     const auto& sut = outcome.action.sut;
     auto& history = fleet_.know(sut);
-    if (auto done = under_way_.extract(sut); done && (!outcome.result || outcome.image_missing)) history.changed.merge(done.mapped().changed);
+    if (auto done = under_way_.extract(sut); done && (!outcome.result || outcome.image_missing)) {
+        history.changed.merge(done.mapped().changed);
+        if (outcome.image_missing) history.asked = done.mapped().asked;
+    }
     if (outcome.image_missing) return await_image(sut);
     // A probe changes nothing. Anything else is over once it was looked at what it left.
     if (outcome.action.verb == Verb::probe && outcome.result)
@@ -365,9 +371,10 @@ void Supervisor::settle(const Outcome& outcome, SteadyTime now) {
         history.probe_said.resize(std::min(history.probe_said.find('\n'), history.probe_said.size()));
         history.probed_at = now;
     }
+    auto result = outcome.result;
     if (!outcome.delivered_hash.empty()) {
         remember_delivered(sut, outcome.delivered_hash);
-        settle_credential(sut, outcome.credential);
+        if (auto settled = settle_credential(sut, outcome.credential); !settled) result = std::move(settled);
     }
     if (outcome.result && (outcome.action.verb == Verb::retire || outcome.action.verb == Verb::purge)) {
         forget_restarts(sut, now);
@@ -381,18 +388,17 @@ void Supervisor::settle(const Outcome& outcome, SteadyTime now) {
         history.ended_unseen = false;  // what ends from now on ends by itself
     count([&](Metrics& metrics) {
         auto& kind = metrics.actions[std::string(to_string(outcome.action.verb))];
-        ++(outcome.result ? kind.done : kind.failed);
+        ++(result ? kind.done : kind.failed);
     });
-    history.failures = outcome.result ? 0 : history.failures + 1;
+    history.failures = result ? 0 : history.failures + 1;
     history.not_before =
-        outcome.result ? SteadyTime{}
-                       : now + with_half_jitter(backoff(retry_policy(outcome.result.error()), history.failures), random01());
-    const std::string error = outcome.result ? "" : plainly(outcome.result.error());
+        result ? SteadyTime{} : now + with_half_jitter(backoff(retry_policy(result.error()), history.failures), random01());
+    const std::string error = result ? "" : plainly(result.error());
     history.failure = error.empty() ? "" : std::string(to_string(outcome.action.verb)) + " failed: " + error;
     if (outcome.action.verb == Verb::probe && outcome.result && history.probe == History::Probe::fine) return;
-    const std::string verb(to_string(outcome.action.verb)), at = now_text(), result = error.empty() ? "ok" : error;
-    last_actions_[sut] = {verb, outcome.action.reason, at, result};
-    actions_.add(sut, {verb, outcome.action.reason, at, result});
+    const std::string verb(to_string(outcome.action.verb)), at = now_text(), ended = error.empty() ? "ok" : error;
+    last_actions_[sut] = {verb, outcome.action.reason, at, ended};
+    actions_.add(sut, {verb, outcome.action.reason, at, ended});
     if (link_up_since_ && now - *link_up_since_ >= k_agents_are_back) actions_.remember(sut, {});  // what an earlier life said would have come
     if (!error.empty()) sys::log(Level::error, "sut=" + sut.str() + " " + verb + " failed: " + error);
     say({at, sut.str(), verb, outcome.action.reason, error.empty() ? "ok" : "failed", error, ""});

@@ -112,7 +112,7 @@ class Supervisor {
     Result<void> open_console();
     void rotate_own(SteadyTime now);
     Result<void> end_rotation(const SutName& sut, const std::string& credential);
-    void settle_credential(const SutName& sut, const std::string& credential);
+    Result<void> settle_credential(const SutName& sut, const std::string& credential);
     void restore_users();
     void look_at_certificate(SteadyTime now);
     void look_at_authority(SteadyTime now);
@@ -181,6 +181,7 @@ class Supervisor {
     struct UnderWay {
         bool retry = false;
         std::set<std::string> changed{};  ///< History::changed, which it settles
+        Asked asked{};                    ///< History::asked, which it does
     };
     std::map<SutName, UnderWay> under_way_;       ///< actions
     std::map<SutName, LastAction> last_actions_;

@@ -129,6 +129,14 @@ Result<bool> ImageSupply::is_there(const std::string& image) {
     return fail(user.error());
 }
 
+Result<void> ImageSupply::has_come(const Job& job) {
+    const auto& image = job.order.context.image;
+    const auto there = is_there(image);
+    if (!there) return fail(there.error());
+    if (!*there) return fail(ErrorKind::permanent, image + " is not on this engine after that: removed by somebody, or kept under another name");
+    return {};
+}
+
 Result<void> ImageSupply::bring(Job& job) {
     const auto& context = job.order.context;
     const auto there = is_there(context.image);
@@ -147,7 +155,7 @@ Result<void> ImageSupply::bring(Job& job) {
     if (context.pull) {
         tell(job, "pull", "pulling image " + context.image);
         auto pulled = engine_.pull_image(context.image, transfer(job, limits_.pull));
-        return pulled ? pulled : fail(pulled.error().with("pulling " + context.image));
+        return pulled ? has_come(job) : fail(pulled.error().with("pulling " + context.image));
     }
     return fail(ErrorKind::not_found, context.image + " is not on this engine" + absent + ": expected " +
                                           (ways_of(job.order).empty() ? "an 'archive', a 'build' or 'pull: true'" : "one of these, or 'pull: true'") +
@@ -180,7 +188,7 @@ Result<void> ImageSupply::build(Job& job) {
     const auto& recipe = *context.build;
     auto built = engine_.build_image({context.image, recipe.dockerfile, recipe.target, recipe.network, recipe.args},
                                      [&](char* into, std::size_t size) { return folder->read(into, size); }, transfer(job, limits_.build));
-    return built ? built : fail(Error{built.error().kind == ErrorKind::not_found ? ErrorKind::permanent : built.error().kind,
+    return built ? has_come(job) : fail(Error{built.error().kind == ErrorKind::not_found ? ErrorKind::permanent : built.error().kind,
                                       "building " + context.image + ": " + built.error().message});
 }
 

@@ -56,6 +56,8 @@ class ImageSupply {
     Result<void> load(Job& job);
     Result<void> build(Job& job);
     Result<bool> is_there(const std::string& image);
+    /// After what should have brought it.
+    Result<void> has_come(const Job& job);
     void tell(Job& job, const std::string& way, const std::string& doing);
     void hear(Job& job, std::string_view line);
     ImageTransfer transfer(Job& job, std::chrono::milliseconds limit);

@@ -195,6 +195,24 @@ TEST_CASE("supervisor: a close look whose answer comes after that of a later lis
     CHECK(lab.all_run(1));
 }
 
+TEST_CASE("supervisor: one that has made no container delivers with the build that the agent has: its init is not done again") {
+    Lab lab(1);
+    lab.start();
+    REQUIRE(lab.all_run(1));
+    REQUIRE(lab.quiet());
+    const auto delivered = [&](const std::string& text) { return eventually([&] { return has(lab.engine.archive_put("lab-sut0-conf"), text); }); };
+    REQUIRE(delivered(R"("build": "test")"));
+    lab.signal(SIGKILL);
+    REQUIRE(eventually([&] { return !lab.runs(); }));
+    lab.set_programs("newer");
+    lab.start();
+    lab.write_conf("sut0", std::string(k_conf) + "env: {CHANGED: is-new}\n");
+    REQUIRE(delivered("is-new"));
+    CHECK(delivered(R"("build": "test")"));
+    lab.engine.end("sut0", 1);
+    CHECK(delivered(R"("build": "newer")"));  // which it is made anew with
+}
+
 TEST_CASE("supervisor: its metrics follow the fleet, and a client that says nothing holds up no other for long") {
     Lab lab(5);
     lab.engine.fail("sut1", Fault::refused);

@@ -46,6 +46,16 @@ void settle(Fleet& fleet, const SutName& of, bool well, SteadyTime not_before = 
 
 }  // namespace
 
+TEST_CASE("what was seen to end is not taken for ended unseen when the engine was away afterwards") {
+    Fleet fleet("x");
+    const auto alpha = sut("aa"), bravo = sut("bb");
+    fleet.find(alpha, container(alpha, Status::exited), k_start);
+    fleet.find(bravo, container(bravo, Status::running), k_start);
+    for (const auto& one : {alpha, bravo}) fleet.find(one, container(one, Status::exited), k_start, true);
+    CHECK_FALSE(fleet.history(alpha).ended_unseen);
+    CHECK(fleet.history(bravo).ended_unseen);
+}
+
 TEST_CASE("fleet: the oldest need comes first, and a place is kept for those that did not fail") {
     Fleet fleet;
     for (const auto* late : {"aa", "bb"}) fleet.want(sut(late), std::nullopt);

@@ -200,6 +200,20 @@ TEST_CASE("the plan of one agent") {
              h.ended_unseen = true;
          })),
          "start alpha: it ended while the engine or the supervisor was away\n"},
+        {"a new credential, and no image to deliver it with", World().want(wanted()).find(container(Status::running)).know(with([](History& h) {
+             h.delivered_hash = k_old_credential;
+             h.image = ImageWait{"image lab/a:1 is built", std::nullopt};
+         })),
+         "hold alpha: image lab/a:1 is built\n"},
+        {"dead, and no image to make another of", World().want(wanted()).find(container(Status::dead)).know(with([](History& h) {
+             h.image = ImageWait{"image lab/a:1 is built", std::nullopt};
+         })),
+         "hold alpha: image lab/a:1 is built\n"},
+        {"cannot be started, and no image to make another of", World().want(wanted()).find(container(Status::exited)).know(with([](History& h) {
+             h.failures = 2;
+             h.image = ImageWait{"image lab/a:1 is built", std::nullopt};
+         })),
+         "hold alpha: image lab/a:1 is built\n"},
         {"restarted 10 s and a tenth ago",
          World().want(wanted()).find(container(Status::exited)).know(with([](History& h) { h.restarts = {k_now - 11s}; })),
          "start alpha: the container ended with 137\n"},
