@@ -146,15 +146,16 @@ int Executor::engine_cpus() {
 
 Result<void> Executor::ensure_programs() {
     const std::scoped_lock lock(programs_mutex_);
-    if (programs_there_) return {};
-    auto build = program_build(settings_.agent_tree);
-    if (!build) return fail(build.error());
-    build_ = *build;
+    if (build_.empty()) {
+        auto build = program_build(settings_.agent_tree);
+        if (!build) return fail(build.error());
+        build_ = *build;
+    }
     const auto volume = programs_volume(settings_, build_);
     const auto done = settings_.state_dir + "/programs-" + build_;
-    const auto there = engine_.has_volume(volume);
+    const auto there = engine_.has_volume(volume);  // each time: the engine would make a lost one, empty, and nothing could start
     if (!there) return fail(there.error());
-    if (*there && sys::read_file(done, 64)) return programs_there_ = true, Result<void>{};
+    if (*there && (programs_there_ || sys::read_file(done, 64))) return programs_there_ = true, Result<void>{};
     auto tree = read_program_tree(settings_.agent_tree);
     if (!tree) return fail(tree.error());
     if (auto made = engine_.create_volume(volume, stack_labels(settings_)); !made) return made;

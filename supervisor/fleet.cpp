@@ -100,6 +100,10 @@ void Fleet::find(const SutName& sut, std::optional<FoundContainer> found, Steady
 void Fleet::beat(const SutName& sut, std::string_view says, SteadyTime now) {
     auto& entry = at(sut);
     if (says != k_offline) entry.history.last_beat = now;
+    if (entry.history.probe == History::Probe::failed && says != k_offline && !says.starts_with("unhealthy")) {
+        entry.history.probe = History::Probe::none;  // it has come to itself
+        touch(sut);
+    }
     if (entry.history.agent_says == says && entry.hold.empty()) return;
     entry.history.agent_says = says;
     touch(sut);

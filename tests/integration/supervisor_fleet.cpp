@@ -213,6 +213,21 @@ TEST_CASE("supervisor: one that has made no container delivers with the build th
     CHECK(delivered(R"("build": "newer")"));  // which it is made anew with
 }
 
+TEST_CASE("supervisor: the programs are delivered again when their volume is gone, before a container would be made with an empty one") {
+    Lab lab(1);
+    lab.start();
+    REQUIRE(lab.all_run(1));
+    const auto puts_for = [&](const std::string& sut, std::size_t running) {
+        const auto before = lab.engine.asked("archive");
+        lab.write_conf(sut, k_conf);
+        REQUIRE(lab.all_run(running));
+        return lab.engine.asked("archive") - before;
+    };
+    const auto usual = puts_for("sut1", 2);
+    lab.engine.keep_no_volume("lab-programs-test");
+    CHECK(puts_for("sut2", 3) == usual + 1);
+}
+
 TEST_CASE("supervisor: its metrics follow the fleet, and a client that says nothing holds up no other for long") {
     Lab lab(5);
     lab.engine.fail("sut1", Fault::refused);

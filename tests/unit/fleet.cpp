@@ -46,6 +46,17 @@ void settle(Fleet& fleet, const SutName& of, bool well, SteadyTime not_before = 
 
 }  // namespace
 
+TEST_CASE("a probe that failed is not held against an agent that says it is well") {
+    Fleet fleet;
+    const auto alpha = sut("aa");
+    for (const auto& [says, probe] : {std::pair{"ok", History::Probe::none}, std::pair{"degraded: broker away", History::Probe::none},
+                                      std::pair{"unhealthy: no room for logs", History::Probe::failed}, std::pair{"offline", History::Probe::failed}}) {
+        fleet.know(alpha).probe = History::Probe::failed;
+        fleet.beat(alpha, says, k_start);
+        CHECK(fleet.history(alpha).probe == probe);
+    }
+}
+
 TEST_CASE("what was seen to end is not taken for ended unseen when the engine was away afterwards") {
     Fleet fleet("x");
     const auto alpha = sut("aa"), bravo = sut("bb");
