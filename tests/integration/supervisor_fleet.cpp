@@ -29,6 +29,10 @@ struct Lab : test::PrivateSupervisor {
     explicit Lab(int suts) : PrivateSupervisor(SUPERVISOR) {
         for (int i = 0; i < suts; ++i) write_conf(name(i), k_conf);
     }
+    void end(int by) {
+        signal(by);
+        REQUIRE(eventually([&] { return !runs(); }));
+    }
     bool all_run(std::size_t count) {
         return eventually([&] { return engine.running() == count; }, 60s);
     }
@@ -146,8 +150,7 @@ TEST_CASE("supervisor: what ended while no supervisor was there is started at on
     lab.start();
     REQUIRE(lab.all_run(2));
     for (int i = 0; i < 7; ++i) {
-        lab.signal(SIGKILL);
-        REQUIRE(eventually([&] { return !lab.runs(); }));
+        lab.end(SIGKILL);
         lab.engine.end("sut0", 143);
         lab.start();
         REQUIRE_MESSAGE(lab.all_run(2), lab.log());
@@ -167,8 +170,7 @@ TEST_CASE("supervisor: what ended while no supervisor was there, and ends at onc
     Lab lab(1);
     lab.start();
     REQUIRE(lab.all_run(1));
-    lab.signal(SIGKILL);
-    REQUIRE(eventually([&] { return !lab.runs(); }));
+    lab.end(SIGKILL);
     lab.engine.end("sut0", 1);
     lab.engine.end_at_once("sut0", 7);
     lab.start();
@@ -181,8 +183,7 @@ TEST_CASE("supervisor: a close look whose answer comes after that of a later lis
     Lab lab(1);
     lab.start();
     REQUIRE(lab.all_run(1));
-    lab.signal(SIGKILL);
-    REQUIRE(eventually([&] { return !lab.runs(); }));
+    lab.end(SIGKILL);
     lab.engine.end("sut0", 143);
     lab.engine.blind("sut0", Fault::late);
     lab.start();
@@ -202,8 +203,7 @@ TEST_CASE("supervisor: one that has made no container delivers with the build th
     REQUIRE(lab.quiet());
     const auto delivered = [&](const std::string& text) { return eventually([&] { return has(lab.engine.archive_put("lab-sut0-conf"), text); }); };
     REQUIRE(delivered(R"("build": "test")"));
-    lab.signal(SIGKILL);
-    REQUIRE(eventually([&] { return !lab.runs(); }));
+    lab.end(SIGKILL);
     lab.set_programs("newer");
     lab.start();
     lab.write_conf("sut0", std::string(k_conf) + "env: {CHANGED: is-new}\n");
@@ -288,8 +288,7 @@ TEST_CASE("supervisor: its upgrade touches no agent; one that ends is made anew 
     lab.start();
     REQUIRE(lab.all_run(3));
     REQUIRE(lab.quiet());
-    lab.signal(SIGTERM);
-    REQUIRE(eventually([&] { return !lab.runs(); }));
+    lab.end(SIGTERM);
     lab.set_programs("newer");
     const auto lists = lab.engine.asked("list");
     lab.start();
